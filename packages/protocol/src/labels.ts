@@ -1,0 +1,42 @@
+/**
+ * Every label that separates one use of a key from another, in one table: spec/00-conventions.md lists
+ * the same rows in the same order. ASCII, no terminator. A test proves that no label is a prefix of
+ * another within its family.
+ */
+import { concatBytes, utf8, type Bytes } from './bytes.js';
+
+/** 04 PQXDH key derivation. */
+export const LABEL_PQXDH: Bytes = utf8('WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024');
+/** 05 root key step. */
+export const LABEL_ROOT: Bytes = utf8('WhisperRatchet');
+/** 05, 07 keys of one message. */
+export const LABEL_MESSAGE_KEYS: Bytes = utf8('WhisperMessageKeys');
+/** 05 HMAC input for a message key seed. */
+export const LABEL_MESSAGE_KEY_SEED: Bytes = new Uint8Array([0x01]);
+/** 05 HMAC input for the next chain key. */
+export const LABEL_CHAIN_KEY: Bytes = new Uint8Array([0x02]);
+/** 02 alternate identity signature: 32 bytes 0xFF, then this text. */
+export const LABEL_ALTERNATE_IDENTITY: Bytes = concatBytes(
+  new Uint8Array(32).fill(0xff),
+  utf8('Signal_PNI_Signature'),
+);
+/** 06 chain start. Two spaces before "Start". */
+export const LABEL_SPQR_CHAIN_START: Bytes = utf8('Signal PQ Ratchet V1 Chain  Start');
+/** 06 a new epoch in the chain. */
+export const LABEL_SPQR_CHAIN_EPOCH: Bytes = utf8('Signal PQ Ratchet V1 Chain Add Epoch');
+/** 06 next key of a chain. */
+export const LABEL_SPQR_CHAIN_NEXT: Bytes = utf8('Signal PQ Ratchet V1 Chain Next');
+/** 06 authenticator update; followed by the epoch as u64. */
+export const LABEL_SPQR_AUTH_UPDATE: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:Authenticator Update');
+/** 06 epoch secret; followed by the epoch as u64. */
+export const LABEL_SPQR_EPOCH_SECRET: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:SCKA Key');
+/** 06 header MAC; followed by the epoch as u64. */
+export const LABEL_SPQR_HEADER_MAC: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:ekheader');
+/** 06 ciphertext MAC; followed by the epoch as u64. */
+export const LABEL_SPQR_CIPHERTEXT_MAC: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:ciphertext');
+/** 12 Ed25519 context of a device's answer to the relay's challenge. */
+export const LABEL_RELAY_AUTH: Bytes = utf8('qasid/auth/1');
+/** 12 Ed25519 context of a registration. */
+export const LABEL_RELAY_REGISTER: Bytes = utf8('qasid/register/1');
+/** 12 XEdDSA context of an account's device list. */
+export const LABEL_DEVICE_LIST: Bytes = utf8('qasid/device-list/1');

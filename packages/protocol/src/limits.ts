@@ -1,0 +1,47 @@
+/**
+ * Every limit: name, unit, value, and what breaks on either side of it. Tests stand on both sides.
+ */
+
+/** Message version this package writes. Older: no post-quantum ratchet. Newer: nobody reads it. */
+export const MESSAGE_VERSION = 4;
+
+/** Oldest version that parses. Lower: formats nobody speaks. Version 3 only continues imported sessions. */
+export const MESSAGE_VERSION_MIN = 3;
+
+/** Bytes of a message MAC. Fixed by the wire format; forging needs 2^64 online tries. */
+export const MESSAGE_MAC_BYTES = 8;
+
+/** Messages one chain may jump ahead. Lower: long offline gaps need a new session. Higher: one forged
+ *  header buys that many chain steps before its MAC is checked. Signal's value. Spec 05. */
+export const MAX_FORWARD_JUMPS = 25_000;
+
+/** Skipped message keys kept per receiver chain. Lower: late messages are lost sooner. Higher: a peer
+ *  fills our disk, and more keys lie about to be stolen. Signal's value. Spec 05. */
+export const MAX_SKIPPED_KEYS = 2_000;
+
+/** Receiver chains kept per session. Lower: messages of older chains are lost sooner. Higher: more state
+ *  a thief can use. Signal's value. Spec 05. */
+export const MAX_RECEIVER_CHAINS = 5;
+
+/** Archived sessions kept per address. Lower: crossing handshakes lose messages. Higher: a forged message
+ *  is tried against more of them. Signal's value. Spec 08. */
+export const MAX_ARCHIVED_SESSIONS = 40;
+
+/** How long a session may go unanswered and still send, in milliseconds: 30 days. Lower: people on
+ *  holiday need a new handshake. Higher: we keep talking to a device that was reinstalled. Spec 08. */
+export const UNACKNOWLEDGED_SESSION_MAX_MS: number = 30 * 24 * 60 * 60 * 1000;
+
+/** Keys one SPQR chain may jump ahead; in a session with oneself there is no practical limit. Spec 06. */
+export const SPQR_MAX_JUMP = 25_000;
+
+/** `SPQR_MAX_JUMP` of a session with oneself. Own devices may lag by any amount. Spec 06. */
+export const SPQR_MAX_JUMP_SELF = 0xffff_ffff;
+
+/** Out-of-order SPQR keys kept per chain. Same trade as `MAX_SKIPPED_KEYS`. Spec 06. */
+export const SPQR_MAX_OUT_OF_ORDER_KEYS = 2_000;
+
+/** Bytes of one envelope at a relay, padded. Lower: more attachments. Higher: queues fill faster. Spec 12. */
+export const MAX_ENVELOPE_BYTES = 65_536;
+
+/** Bytes of one relay frame. A frame carries a whole prekey upload or 8 envelopes. Spec 12. */
+export const MAX_FRAME_BYTES = 1_048_576;

@@ -1,0 +1,2 @@
+console.error('qasid: demo not built yet');
+process.exit(1);
