@@ -46,6 +46,7 @@ export class ProtoReader {
   next(): boolean {
     if (this.#offset >= this.#end) return false;
     const key = this.#varint32();
+    if (this.#high !== 0) throw invalid('tag wider than 32 bits');
     this.field = key >>> 3;
     this.#wireType = key & 7;
     if (this.field === 0) throw invalid('field number 0');
@@ -152,8 +153,9 @@ export class ProtoReader {
         low |= bits << 28;
         high |= bits >>> 4;
       } else if (shift < 63) high |= bits << (shift - 32);
-      // Tenth byte: one bit left of 64.
-      else high |= (bits & 1) << 31;
+      // Tenth byte: one bit is left of 64; anything more is an error, not a wrap.
+      else if (byte > 1) throw invalid('varint beyond 64 bits');
+      else high |= bits << 31;
       if (byte < 0x80) {
         this.#high = high >>> 0;
         return low >>> 0;
