@@ -1,1 +1,31 @@
-export {};
+/**
+ * The public names of `@qasid/protocol`, grouped by chapter. No logic.
+ */
+
+// 00 Conventions
+export {
+  concatBytes,
+  copyBytes,
+  fromHex,
+  readU32be,
+  samePublicBytes,
+  toHex,
+  u32be,
+  u64be,
+  utf8,
+  type Bytes,
+} from './bytes.js';
+export type { Brand } from './brand.js';
+export * from './types.js';
+export { REDACTED, redacted, wipe, withWiped, type Transition } from './secret.js';
+export * from './errors.js';
+export * from './limits.js';
+
+// 01 Primitives
+export type { CryptoProvider, SigningKeyPair } from './crypto/provider.js';
+
+// 08 Session: the port to storage
+export * from './stores.js';
+
+// 11 Wire: the protobuf subset, for formats that build on it
+export { ProtoReader, ProtoWriter } from './wire/protobuf.js';
