@@ -7,7 +7,10 @@
 import type { Bytes } from './bytes.js';
 import type { Address, KeyPair, PublicKey } from './types.js';
 
-/** A stored record with the version it had when read. Versions start at 1 and rise with each write. */
+/**
+ * A stored record with the version it had when read. The first write of an address stores version 1, every
+ * further write the version it expected plus 1, so a writer knows the version it left behind.
+ */
 export interface Versioned {
   readonly record: Bytes;
   readonly version: number;
@@ -16,7 +19,10 @@ export interface Versioned {
 /** One session record to write. */
 export interface SessionChange {
   readonly address: Address;
-  /** Encoded record (spec 08), or `undefined` to delete. */
+  /**
+   * Encoded record (spec 08), or `undefined` to delete. Operations never deletes: it writes the empty
+   * record, so that the version of an address never falls back and a stale writer is always noticed.
+   */
   readonly record: Bytes | undefined;
   /**
    * Version the change was computed from; 0 when there was none. Another version in the store means a
@@ -47,10 +53,13 @@ export interface StoreChanges<Extra = unknown> {
   readonly sessions?: readonly SessionChange[];
   /** Identity keys to remember per account name (trust on first use, or replaced by a person). */
   readonly identities?: readonly { readonly name: string; readonly identityKey: PublicKey }[];
-  /** One-time prekeys that opened a session: delete them. */
+  /**
+   * One-time prekeys that opened a session: delete them. If one of them is not there any more, throw
+   * `STATE_NO_PREKEY` and write nothing: two sessions may not come from one one-time prekey.
+   */
   readonly removedPreKeys?: readonly number[];
   /**
-   * KEM prekeys that opened a session. One-time: delete. Last-resort: remember (kemPreKeyId,
+   * KEM prekeys that opened a session. One-time: delete; gone already: `STATE_NO_PREKEY`. Last-resort: remember (kemPreKeyId,
    * signedPreKeyId, baseKey); if that triple is remembered already, throw `STATE_PREKEY_REPLAYED` and
    * write nothing. Triples are forgotten when either prekey is deleted.
    */

@@ -4,8 +4,8 @@
  * A constructor checks and takes the buffer over; it does not copy. It is the only cast to its brand.
  */
 import type { Brand } from './brand.js';
-import type { Bytes } from './bytes.js';
-import { UsageError } from './errors.js';
+import { copyBytes, type Bytes } from './bytes.js';
+import { DecodeError, UsageError } from './errors.js';
 
 /** Curve25519 public key: `0x05` and 32 bytes of u-coordinate; 33 bytes. */
 export type PublicKey = Brand<Bytes, 'PublicKey'>;
@@ -38,6 +38,26 @@ export interface KemKeyPair {
   readonly secret: KemSecretKey;
 }
 
+/** The public prekeys one handshake needs, as a relay hands them out. Spec 03. */
+export interface PreKeyBundle {
+  /** 0 to 2^32 - 1. */
+  readonly registrationId: number;
+  /** 1 to 127. */
+  readonly deviceId: number;
+  readonly identityKey: PublicKey;
+  readonly preKey?: { readonly id: number; readonly public: PublicKey } | undefined;
+  readonly signedPreKey: {
+    readonly id: number;
+    readonly public: PublicKey;
+    readonly signature: Uint8Array;
+  };
+  readonly kemPreKey: {
+    readonly id: number;
+    readonly public: KemPublicKey;
+    readonly signature: Uint8Array;
+  };
+}
+
 /** Unit that holds sessions: an account's name and one of its devices. */
 export interface Address {
   /** Service id text (UUID) in Qasid; any string for compatible peers. */
@@ -68,6 +88,92 @@ function ofLength<Branded extends Bytes>(value: Uint8Array, length: number, what
     throw new UsageError('USAGE_LENGTH', `${what} of ${value.length} bytes, expected ${length}`);
   }
   return value as Branded;
+}
+
+/** Type byte of a Curve25519 public key. */
+export const CURVE_KEY_TYPE = 0x05;
+/** Type byte of a Kyber1024 (round 3) key or ciphertext. */
+export const KYBER1024_KEY_TYPE = 0x08;
+
+const CURVE_KEY_BYTES = 33;
+const KEM_PUBLIC_KEY_BYTES = 1569;
+const KEM_SECRET_KEY_BYTES = 3169;
+
+function keyTypeError(bytes: Uint8Array, kind: string): DecodeError {
+  const type = bytes[0];
+  return type === undefined
+    ? new DecodeError('DECODE_KEY_TYPE', 'no key type identifier')
+    : new DecodeError(
+        'DECODE_KEY_TYPE',
+        `bad ${kind} type <0x${type.toString(16).padStart(2, '0')}>`,
+      );
+}
+
+/**
+ * Parse a serialised Curve25519 public key. Any 32 bytes are a key: no point is checked here, and bytes
+ * beyond the 33rd are dropped, as compatible peers do. Takes an exact 33-byte array over, else copies.
+ *
+ * @throws DecodeError `DECODE_KEY_TYPE` for an empty input or another type byte, `DECODE_KEY_LENGTH`.
+ *
+ * Source: 01 §1. Vectors: sessions/curve.json.
+ */
+export function toPublicKey(bytes: Uint8Array): PublicKey {
+  if (bytes[0] !== CURVE_KEY_TYPE) throw keyTypeError(bytes, 'key');
+  if (bytes.length < CURVE_KEY_BYTES) {
+    throw new DecodeError(
+      'DECODE_KEY_LENGTH',
+      `bad key length <${bytes.length}> for key with type <Djb>`,
+    );
+  }
+  if (bytes.length === CURVE_KEY_BYTES) return bytes as PublicKey;
+  return copyBytes(bytes.subarray(0, CURVE_KEY_BYTES)) as PublicKey;
+}
+
+/**
+ * Parse a serialised Curve25519 private key: 32 bytes, clamped. Takes a clamped array over, else copies.
+ *
+ * @throws DecodeError `DECODE_KEY_LENGTH`.
+ */
+export function toPrivateKey(bytes: Uint8Array): PrivateKey {
+  if (bytes.length !== 32) {
+    throw new DecodeError(
+      'DECODE_KEY_LENGTH',
+      `bad key length <${bytes.length}> for key with type <Djb>`,
+    );
+  }
+  const first = bytes[0] as number;
+  const last = bytes[31] as number;
+  if ((first & 7) === 0 && (last & 0xc0) === 0x40) return bytes as PrivateKey;
+  const clamped = copyBytes(bytes);
+  clamped[0] = first & 0xf8;
+  clamped[31] = (last & 0x7f) | 0x40;
+  return clamped as PrivateKey;
+}
+
+function toKem<Branded extends Bytes>(bytes: Uint8Array, length: number, kind: string): Branded {
+  if (bytes[0] !== KYBER1024_KEY_TYPE) throw keyTypeError(bytes, `KEM ${kind}`);
+  if (bytes.length !== length) {
+    throw new DecodeError(
+      'DECODE_KEY_LENGTH',
+      `bad KEM ${kind} length <${bytes.length}> for key with type <Kyber1024 key>`,
+    );
+  }
+  return bytes as Branded;
+}
+
+/** 1569 bytes with type `0x08`, taken over. @throws DecodeError `DECODE_KEY_TYPE`, `DECODE_KEY_LENGTH` */
+export function toKemPublicKey(bytes: Uint8Array): KemPublicKey {
+  return toKem<KemPublicKey>(bytes, KEM_PUBLIC_KEY_BYTES, 'key');
+}
+
+/** 3169 bytes with type `0x08`, taken over. @throws DecodeError `DECODE_KEY_TYPE`, `DECODE_KEY_LENGTH` */
+export function toKemSecretKey(bytes: Uint8Array): KemSecretKey {
+  return toKem<KemSecretKey>(bytes, KEM_SECRET_KEY_BYTES, 'key');
+}
+
+/** 1569 bytes with type `0x08`, taken over. @throws DecodeError `DECODE_KEY_TYPE`, `DECODE_KEY_LENGTH` */
+export function toKemCiphertext(bytes: Uint8Array): KemCiphertext {
+  return toKem<KemCiphertext>(bytes, KEM_PUBLIC_KEY_BYTES, 'ciphertext');
 }
 
 /** 32 bytes. @throws UsageError `USAGE_LENGTH` */
