@@ -45,3 +45,30 @@ export const MAX_ENVELOPE_BYTES = 65_536;
 
 /** Bytes of one relay frame. A frame carries a whole prekey upload or 8 envelopes. Spec 12. */
 export const MAX_FRAME_BYTES = 1_048_576;
+
+/** Bytes of an account id. Lower: ids collide or are guessed. Higher: longer than a UUID. Spec 12. */
+export const ACCOUNT_ID_BYTES = 16;
+
+/** Highest device id of an account, as compatible peers have it. Lowest is 1. Spec 12. */
+export const DEVICE_ID_MAX = 127;
+
+/** Bytes of a client id, which names one message to one device. Lower: ids collide. Spec 12. */
+export const CLIENT_ID_BYTES = 16;
+
+/** Bytes of a Kyber1024 public key with its type byte. Fixed by the format. Spec 12. */
+export const KEM_PREKEY_BYTES = 1_569;
+
+/** Items in one frame. Lower: less batching. Higher: one frame keeps a relay busy for longer. Spec 12. */
+export const MAX_FRAME_ITEMS = 1_024;
+
+/** Parts of one send, one per device of the recipient. Lower than 127: accounts no one can write to. */
+export const MAX_SEND_PARTS = 127;
+
+/** One-time prekeys of a kind in one upload. Lower: more uploads. Higher: frames over the limit. Spec 12. */
+export const MAX_PREKEYS_PER_UPLOAD = 200;
+
+/** Extra sequence numbers in one acknowledgement: a whole delivery window. Spec 12. */
+export const MAX_ACK_EXTRA = 256;
+
+/** Version of the relay frames, announced in the challenge. Spec 12. */
+export const RELAY_PROTOCOL_VERSION = 1;

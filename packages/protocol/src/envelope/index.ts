@@ -1,1 +1,28 @@
-export {};
+/**
+ * 12 Envelope. All that a relay may see of the protocol: ids, device lists, frames, and no way to open a
+ * message. spec/12-envelope.md. The relay package imports this entry and no other.
+ */
+export { type Bytes, copyBytes, fromHex, samePublicBytes, toHex } from '../bytes.js';
+export {
+  DecodeError,
+  LimitError,
+  QasidError,
+  StoreError,
+  UsageError,
+  VerificationError,
+} from '../errors.js';
+export {
+  MAX_ENVELOPE_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_PREKEYS_PER_UPLOAD,
+  MAX_SEND_PARTS,
+  RELAY_PROTOCOL_VERSION,
+} from '../limits.js';
+export * from './answers.js';
+export * from './codes.js';
+export * from './devices.js';
+export * from './envelope.js';
+export * from './frames.js';
+export * from './mailbox.js';
+export * from './prekey-items.js';
+export * from './requests.js';
