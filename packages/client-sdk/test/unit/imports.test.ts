@@ -1,0 +1,48 @@
+// The SDK runs in a browser: its portable entry reaches no node:* module and no native code.
+import t from 'tap';
+import {
+  findCycle,
+  importGraph,
+  packageOf,
+  reach,
+  repositoryRoot,
+} from '../../../../scripts/import-graph.mjs';
+
+const source = `${repositoryRoot}packages/client-sdk/src`;
+const graph = importGraph(source);
+
+t.test('the portable entry reaches the protocol and nothing of Node', async (t) => {
+  const { files, outside } = reach(graph, 'index.ts', { types: false });
+  t.ok(files.size > 0, `${files.size} files`);
+  const wrong = [...outside].filter(
+    (specifier) => specifier !== '@qasid/protocol' && specifier !== '@qasid/protocol/envelope',
+  );
+  t.strictSame(wrong, []);
+});
+
+t.test('only what ./node reaches may use node:* and drivers', async (t) => {
+  const portable = reach(graph, 'index.ts').files;
+  const allowed = ['ws', 'better-sqlite3'];
+  const wrong: string[] = [];
+  for (const [file, edges] of graph) {
+    for (const { specifier, file: target, type } of edges) {
+      if (target !== undefined || specifier.startsWith('@qasid/protocol')) continue;
+      const known = specifier.startsWith('node:') || allowed.includes(packageOf(specifier));
+      if (!known || (portable.has(file) && !type)) wrong.push(`${file} imports ${specifier}`);
+    }
+  }
+  t.strictSame(wrong, []);
+});
+
+t.test('the SDK never imports the relay', async (t) => {
+  for (const [file, edges] of graph) {
+    for (const { specifier } of edges) {
+      if (specifier.startsWith('@qasid/relay')) t.fail(`${file} imports ${specifier}`);
+    }
+  }
+  t.pass(`${graph.size} files looked at`);
+});
+
+t.test('no cycles', async (t) => {
+  t.equal(findCycle(graph)?.join(' > '), undefined);
+});
