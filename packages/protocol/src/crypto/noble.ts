@@ -1,0 +1,137 @@
+/**
+ * 01 Primitives. The portable provider: everything on the noble libraries, no platform but randomness.
+ *
+ * Only files in crypto/ import @noble/*. Spec: spec/01-primitives.md.
+ */
+import { cbc } from '@noble/ciphers/aes.js';
+import { ed25519, x25519 as curve } from '@noble/curves/ed25519.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256, sha512 } from '@noble/hashes/sha2.js';
+
+import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
+import { VerificationError } from '../errors.js';
+import {
+  CURVE_KEY_TYPE,
+  type PrivateKey,
+  type PublicKey,
+  toPrivateKey,
+  toPublicKey,
+} from '../types.js';
+import { isCanonical } from './canonical.js';
+import { isAllZero } from './constant-time.js';
+import { hkdf } from './hkdf.js';
+import { nobleKem } from './kem.js';
+import { expectLength } from './lengths.js';
+import type { CryptoProvider } from './provider.js';
+import { webRandomBytes } from './random.js';
+import { signXeddsa, verifyXeddsa } from './xeddsa.js';
+
+function nobleSha256(...parts: readonly Uint8Array[]): Bytes {
+  const hash = sha256.create();
+  for (const part of parts) hash.update(part);
+  return own(hash.digest());
+}
+
+function nobleSha512(...parts: readonly Uint8Array[]): Bytes {
+  const hash = sha512.create();
+  for (const part of parts) hash.update(part);
+  return own(hash.digest());
+}
+
+function nobleHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
+  const mac = hmac.create(sha256, key);
+  for (const part of parts) mac.update(part);
+  return own(mac.digest());
+}
+
+function noblePublicKey(secret: PrivateKey): PublicKey {
+  return toPublicKey(concatBytes(TYPE_BYTE, curve.scalarMultBase(secret)));
+}
+
+function nobleX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
+  let shared: Bytes;
+  try {
+    shared = own(curve.scalarMult(secret, theirs.subarray(1)));
+  } catch (cause) {
+    // The library refuses the all-zero result itself; lengths were checked by the types.
+    throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement', { cause });
+  }
+  if (isAllZero(shared)) {
+    throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement');
+  }
+  return shared;
+}
+
+/** The portable provider. */
+export const nobleProvider: CryptoProvider = {
+  name: 'noble',
+  randomBytes: webRandomBytes,
+
+  sha256: nobleSha256,
+  sha512: nobleSha512,
+  hmacSha256: nobleHmac,
+  hkdfSha256: (salt, ikm, info, length) => hkdf(nobleHmac, salt, ikm, info, length),
+
+  x25519KeyPair() {
+    const secret = clampedKey(webRandomBytes(32));
+    return { public: noblePublicKey(secret), secret };
+  },
+  x25519PublicKey: noblePublicKey,
+  x25519: nobleX25519,
+  isCanonicalPublicKey: (key) => isCanonical(nobleX25519, key),
+
+  xeddsaSign: (secret, random, ...parts) => signXeddsa(nobleSha512, secret, random, parts),
+  xeddsaVerify: (key, signature, ...parts) => verifyXeddsa(nobleSha512, key, signature, parts),
+
+  ed25519KeyPair() {
+    const secret = webRandomBytes(32);
+    return { public: own(ed25519.getPublicKey(secret)), secret };
+  },
+  ed25519Sign(secret, message) {
+    expectLength(secret, 32, 'Ed25519 seed');
+    return own(ed25519.sign(message, secret));
+  },
+  ed25519Verify(key, message, signature) {
+    if (key.length !== 32 || signature.length !== 64) return false;
+    try {
+      return ed25519.verify(signature, message, key, { zip215: false });
+    } catch {
+      return false;
+    }
+  },
+
+  aesCbcEncrypt(key, iv, plaintext) {
+    expectLength(key, 32, 'AES key');
+    expectLength(iv, 16, 'AES IV');
+    return own(cbc(key, iv).encrypt(plaintext));
+  },
+  aesCbcDecrypt(key, iv, ciphertext) {
+    expectLength(key, 32, 'AES key');
+    expectLength(iv, 16, 'AES IV');
+    if (ciphertext.length === 0 || ciphertext.length % 16 !== 0) return undefined;
+    try {
+      return own(cbc(key, iv).decrypt(ciphertext));
+    } catch {
+      return undefined;
+    }
+  },
+
+  ...nobleKem,
+};
+
+/** What `#provider` resolves to outside Node. */
+export const provider: CryptoProvider = nobleProvider;
+
+/** Clamp `random` in place, so that no unclamped copy stays behind, and take it over. */
+function clampedKey(random: Bytes): PrivateKey {
+  random[0] = (random[0] as number) & 0xf8;
+  random[31] = ((random[31] as number) & 0x7f) | 0x40;
+  return toPrivateKey(random);
+}
+
+/** The array as it is when it has a buffer of its own, else a copy. */
+function own(bytes: Uint8Array): Bytes {
+  return bytes.byteLength === bytes.buffer.byteLength ? (bytes as Bytes) : copyBytes(bytes);
+}
+
+const TYPE_BYTE = new Uint8Array([CURVE_KEY_TYPE]);
