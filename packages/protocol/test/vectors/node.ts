@@ -2,6 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { resolve } from 'node:path';
+import { nobleProvider } from '#src/crypto/noble.js';
+import { nodeProvider } from '#src/crypto/node.js';
 import type { CryptoProvider } from '#src/crypto/provider.js';
 import type { Family, VectorFile } from './runner.js';
 
@@ -55,11 +57,4 @@ export async function loadFamilies(): Promise<Map<string, Family>> {
 }
 
 /** Both providers, the portable one first. */
-export async function loadProviders(): Promise<CryptoProvider[]> {
-  const providers: CryptoProvider[] = [];
-  for (const name of ['noble', 'node']) {
-    const module = (await import(`#src/crypto/${name}.js`)) as { provider: CryptoProvider };
-    providers.push(module.provider);
-  }
-  return providers;
-}
+export const PROVIDERS: readonly CryptoProvider[] = [nobleProvider, nodeProvider];
