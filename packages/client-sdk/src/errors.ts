@@ -1,0 +1,48 @@
+/**
+ * Errors the SDK adds to the family of `@qasid/protocol`: the path to the relay, and accounts.
+ */
+import { QasidError } from '@qasid/protocol';
+
+/** Codes of {@link NetworkError}. */
+export type NetworkErrorCode =
+  | 'NET_UNREACHABLE' // no socket could be opened: wrong URL, relay down, no network
+  | 'NET_LOST' // the socket closed before the answer came
+  | 'NET_TIMEOUT' // no answer in time
+  | 'NET_BUSY' // the relay asks to come back later
+  | 'NET_REFUSED' // the relay understood and said no
+  | 'NET_NOT_A_RELAY' // the other side does not speak `qasid.v1`
+  | 'NET_CLOSED'; // this client was closed
+
+/** The path to the relay. `retryable` says whether the same call may succeed later. */
+export class NetworkError extends QasidError {
+  readonly code: NetworkErrorCode;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    code: NetworkErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly retryAfterMs?: number | undefined },
+  ) {
+    super(message, options);
+    this.code = code;
+    this.retryable = code !== 'NET_REFUSED' && code !== 'NET_CLOSED';
+    this.retryAfterMs = options?.retryAfterMs;
+  }
+}
+
+/** Codes of {@link AccountError}. */
+export type AccountErrorCode =
+  | 'ACCOUNT_NAME_TAKEN' // the username belongs to someone else; the local identity is kept
+  | 'ACCOUNT_NAME_INVALID' // not 3 to 32 of a-z 0-9 _ . -
+  | 'ACCOUNT_UNKNOWN' // the relay knows nobody by that name
+  | 'ACCOUNT_NOT_REGISTERED' // this profile has no account yet
+  | 'ACCOUNT_EXISTS'; // this profile has an account under another name
+
+/** Who is who at the relay. The person at the keyboard can mend it. */
+export class AccountError extends QasidError {
+  readonly code: AccountErrorCode;
+  constructor(code: AccountErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The port between the SDK and whatever keeps its state: the protocol's store, and what the SDK adds.
+ *
+ * Many reads, one write. `commit` is one transaction over keys, sessions, outbox, history and the
+ * client ids already seen; that one rule is what makes a message neither lost nor shown twice:
+ * - sending: {sessions, outbox row with its ciphertext, history row} commit before anything leaves;
+ * - receiving: {session, spent prekeys, history row, client id} commit before the relay hears `Ack`.
+ *
+ * Several processes (or tabs) may hold one store at once. Session versions keep them from losing each
+ * other's updates, `ownConnection` decides which of them talks to the relay, `watch` tells them of each
+ * other's commits. test/support/store-contract.ts runs on every adapter.
+ */
+import type { Bytes, KeyPair, ProtocolStore, PublicKey, SigningKeyPair } from '@qasid/protocol';
+
+/** A prekey we signed, and since when. */
+export interface DatedKey {
+  readonly id: number;
+  readonly createdAtMs: number;
+}
+
+/** Which prekeys exist; ids rise and are never used twice. */
+export interface PrekeyLedger {
+  readonly nextPreKeyId: number;
+  readonly nextSignedPreKeyId: number;
+  readonly nextKemPreKeyId: number;
+  /** Newest last; all but the newest are past publication and wait out their grace period. */
+  readonly signed: readonly DatedKey[];
+  readonly lastResort: readonly DatedKey[];
+}
+
+/** Who this device is. Secret as a whole. */
+export interface Profile {
+  /** Account id as UUID text; 16 random bytes made here. */
+  readonly account: string;
+  readonly username: string | undefined;
+  /** 1 to 127. */
+  readonly device: number;
+  readonly registrationId: number;
+  readonly identity: KeyPair;
+  /** Proves this device to the relay. */
+  readonly auth: SigningKeyPair;
+  /** The relay said yes. Before that the account exists on this machine only. */
+  readonly registered: boolean;
+  readonly prekeys: PrekeyLedger;
+}
+
+/** One device on a signed list. */
+export interface ListedDevice {
+  readonly device: number;
+  readonly registrationId: number;
+  /** Ed25519 public key, 32 bytes. */
+  readonly authKey: Bytes;
+}
+
+/** What we know of an account, our own included. */
+export interface Contact {
+  readonly account: string;
+  /** The name under which the relay first gave us this account. It never moves to another account. */
+  readonly username: string | undefined;
+  /** Newest signed device list seen, as signed. Older ones are refused. */
+  readonly signedDeviceList: Bytes | undefined;
+  readonly deviceListVersion: number;
+  readonly devices: readonly ListedDevice[];
+  /** An identity key other than the trusted one that the relay now shows: a person must decide. */
+  readonly offeredIdentity: PublicKey | undefined;
+}
+
+/** Ciphertext for one device. */
+export interface OutboxPart {
+  readonly device: number;
+  readonly registrationId: number;
+  /** 16 random bytes, made once per message and device and reused on every retry. */
+  readonly clientId: Bytes;
+  /** Envelope, padded. */
+  readonly body: Bytes;
+}
+
+/** What an outbox row is for. `resolve` sends nothing: it asks the connection's owner who someone is. */
+export type OutboxKind = 'message' | 'sync' | 'resolve';
+
+/** Something that must reach the relay. Deleted once it has. */
+export interface OutboxRow {
+  /** Given by the store; rows leave in this order. */
+  readonly id: number;
+  readonly kind: OutboxKind;
+  /** Id of the history row it belongs to, as hex. */
+  readonly messageId: string;
+  /** Account id, or `undefined` until the relay said who `username` is. */
+  readonly account: string | undefined;
+  readonly username: string | undefined;
+  /** Encoded content, not padded. Kept until confirmed: a device may join meanwhile. */
+  readonly content: Bytes;
+  /** Ciphertexts, or `undefined` while a session must first be made with the relay's help. */
+  readonly parts: readonly OutboxPart[] | undefined;
+  /** Waiting for a person to accept a new identity key. */
+  readonly held: boolean;
+}
+
+/** `sent`: from this account, `received`: from someone else. */
+export type Direction = 'sent' | 'received';
+
+/** Where a history row stands. `failed` carries a code. */
+export type MessageStatus = 'pending' | 'confirmed' | 'failed' | 'received';
+
+/** `undecryptable` rows keep the place of a message that could not be opened. */
+export type MessageKind = 'text' | 'unknown' | 'undecryptable';
+
+/** One row of history. */
+export interface MessageRow {
+  /** Given by the store, rising, never reused. */
+  readonly seq: number;
+  /** 16 bytes as hex, chosen by the sender. */
+  readonly id: string;
+  readonly kind: MessageKind;
+  readonly direction: Direction;
+  /** It came from the relay (also a copy of what another device of ours sent), not from this device. */
+  readonly arrived: boolean;
+  /** The other account; empty until a name is resolved. */
+  readonly peer: string;
+  /** The name the person wrote to, for rows whose peer is not known yet. */
+  readonly peerName: string | undefined;
+  /** Device that sent it. */
+  readonly device: number;
+  readonly text: string;
+  /** Content of a kind this version does not know. */
+  readonly raw: Bytes | undefined;
+  readonly sentAtMs: number;
+  readonly receivedAtMs: number;
+  readonly status: MessageStatus;
+  /** Error code of a failed or undecryptable row. */
+  readonly cause: string | undefined;
+}
+
+/** A change of one history row. Absent members stay. */
+export interface MessageChange {
+  readonly id: string;
+  readonly status?: MessageStatus;
+  readonly cause?: string;
+  readonly peer?: string;
+}
+
+/** An envelope that waits for a person to accept the sender's new identity key. */
+export interface HeldEnvelope {
+  readonly id: number;
+  readonly account: string;
+  readonly clientId: Bytes;
+  readonly body: Bytes;
+}
+
+/** What the SDK stores in the same transaction as the protocol's changes. Absent members change nothing. */
+export interface ClientExtra {
+  readonly profile?: Profile;
+  readonly contacts?: readonly Contact[];
+  /** New outbox rows; the store gives the ids, in this order. */
+  readonly outboxAdded?: readonly Omit<OutboxRow, 'id'>[];
+  /** Rows to overwrite. One that is gone meanwhile stays gone. */
+  readonly outboxChanged?: readonly OutboxRow[];
+  readonly outboxRemoved?: readonly number[];
+  /** New history rows; the store gives the sequence numbers, in this order. */
+  readonly messagesAdded?: readonly Omit<MessageRow, 'seq'>[];
+  readonly messagesChanged?: readonly MessageChange[];
+  /**
+   * Client ids processed. If one of them is there already the whole commit is refused with
+   * StateError `STATE_DUPLICATE_MESSAGE`: two processes cannot both show a message.
+   */
+  readonly seen?: readonly { readonly clientId: Bytes; readonly day: number }[];
+  /** Forget client ids seen before this day. */
+  readonly seenBeforeDay?: number;
+  readonly heldAdded?: readonly Omit<HeldEnvelope, 'id'>[];
+  readonly heldRemoved?: readonly number[];
+  /** Named positions in the history, for programs that show messages. They only move forward. */
+  readonly cursors?: readonly { readonly name: string; readonly seq: number }[];
+}
+
+/** The right to talk to the relay for this profile. Ends with `release`, or with the process. */
+export interface ConnectionLease {
+  release(): Promise<void>;
+}
+
+/** Slice of the history. */
+export interface MessageQuery {
+  /** Rows with a higher `seq`. */
+  readonly after?: number;
+  readonly limit?: number;
+  /** Only rows that came from the relay. */
+  readonly arrivedOnly?: boolean;
+}
+
+/** Storage of one device. Every method may reject with StoreError; a rejected `commit` wrote nothing. */
+export interface ClientStore extends ProtocolStore<ClientExtra> {
+  loadProfile(): Promise<Profile | undefined>;
+  loadContact(account: string): Promise<Contact | undefined>;
+  loadContactByUsername(username: string): Promise<Contact | undefined>;
+  /** Oldest first. */
+  loadOutbox(limit: number): Promise<readonly OutboxRow[]>;
+  /** Oldest first. */
+  loadMessages(query: MessageQuery): Promise<readonly MessageRow[]>;
+  /** A row this account sent. */
+  loadSentMessage(id: string): Promise<MessageRow | undefined>;
+  /** Highest sequence number given so far, 0 when none. */
+  lastSeq(): Promise<number>;
+  hasSeen(clientId: Uint8Array): Promise<boolean>;
+  loadHeld(account: string): Promise<readonly HeldEnvelope[]>;
+  loadCursor(name: string): Promise<number>;
+  /** The right to connect, or `undefined` while another holder of this store has it. Never waits. */
+  ownConnection(): Promise<ConnectionLease | undefined>;
+  /** Call `listener` after commits, also those of other processes. Returns what ends it. */
+  watch(listener: () => void): () => void;
+  close(): Promise<void>;
+}
