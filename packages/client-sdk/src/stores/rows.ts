@@ -231,7 +231,10 @@ export function encodeOutboxRow(item: Omit<OutboxRow, 'id'>): Bytes {
   const writer = row().uint32(2, OUTBOX_KINDS.indexOf(item.kind)).text(3, item.messageId);
   if (item.account !== undefined) writer.text(4, item.account);
   if (item.username !== undefined) writer.text(5, item.username);
-  writer.bytes(6, item.content).bool(7, item.held).bool(8, item.parts !== undefined);
+  writer
+    .bytes(6, item.content)
+    .bool(7, item.held)
+    .bool(8, item.parts !== undefined);
   for (const part of item.parts ?? []) writer.bytes(9, encodePart(part));
   return writer.finish();
 }
@@ -297,11 +300,7 @@ export function decodeMessageRow(seq: number, encoded: Uint8Array): MessageRow {
 
 /** A held envelope without its id, which is the store's. */
 export function encodeHeld(held: Omit<HeldEnvelope, 'id'>): Bytes {
-  return row()
-    .text(2, held.account)
-    .bytes(3, held.clientId)
-    .bytes(4, held.body)
-    .finish();
+  return row().text(2, held.account).bytes(3, held.clientId).bytes(4, held.body).finish();
 }
 
 /** @throws StoreError `STORE_CORRUPT` */

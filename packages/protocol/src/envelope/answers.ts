@@ -18,6 +18,7 @@ import {
   putUint,
   required,
   u32Field,
+  usernameField,
 } from './fields.js';
 import { toRelayId, type AccountId, type RelayId } from './mailbox.js';
 import {
@@ -101,7 +102,13 @@ export type ResponseBody =
       readonly devices: SignedDeviceList;
       readonly bundles: readonly PrekeyBundleItem[];
     }
-  | { readonly kind: 'devices'; readonly identityKey: Bytes; readonly devices: SignedDeviceList }
+  | {
+      readonly kind: 'devices';
+      readonly identityKey: Bytes;
+      readonly devices: SignedDeviceList;
+      /** The user name the account registered, if it has one. The relay's word, nothing more. */
+      readonly username?: string;
+    }
   | { readonly kind: 'found'; readonly account: AccountId }
   | {
       readonly kind: 'prekeyCounts';
@@ -163,7 +170,9 @@ export function encodeResponse(item: ResponseItem): Bytes {
     }
     case 'devices': {
       const inner = new ProtoWriter(256).bytes(1, body.identityKey);
-      writer.bytes(7, inner.bytes(2, encodeSignedDeviceList(body.devices)).finish());
+      inner.bytes(2, encodeSignedDeviceList(body.devices));
+      if (body.username !== undefined) inner.text(3, body.username);
+      writer.bytes(7, inner.finish());
       break;
     }
     case 'found':
@@ -413,15 +422,18 @@ function decodeDevices(bytes: Uint8Array): ResponseBody {
   const reader = new ProtoReader(bytes);
   let identityKey: Bytes | undefined;
   let devices: SignedDeviceList | undefined;
+  let username: string | undefined;
   while (reader.next()) {
     if (reader.field === 1) identityKey = curveKeyField(reader, 'identity key');
     else if (reader.field === 2) devices = decodeSignedDeviceList(reader.bytes());
+    else if (reader.field === 3) username = usernameField(reader);
     else reader.skip();
   }
   return {
     kind: 'devices',
     identityKey: required(identityKey, 'identity key'),
     devices: required(devices, 'device list'),
+    ...(username !== undefined && { username }),
   };
 }
 

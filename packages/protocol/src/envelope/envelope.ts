@@ -21,15 +21,23 @@ export interface Envelope {
   readonly message: Bytes;
 }
 
-/** Bytes of an envelope, version 1. @throws DecodeError `DECODE_FRAME` when it is over the limit. */
-export function encodeEnvelope(envelope: Envelope): Bytes {
-  const bytes = new ProtoWriter(envelope.message.length + 64)
+/**
+ * Bytes of an envelope, version 1, filled with zeros in a field readers skip up to the first of `sizes`
+ * that holds it: ciphertexts have a few more lengths than a relay should see.
+ *
+ * @param sizes - Ascending. None that is large enough, or none at all: nothing is filled.
+ * @throws DecodeError `DECODE_FRAME` when it is over the limit.
+ */
+export function encodeEnvelope(envelope: Envelope, sizes: readonly number[] = []): Bytes {
+  const writer = new ProtoWriter(envelope.message.length + 64)
     .uint32(1, ENVELOPE_VERSION)
     .uint32(2, envelope.type)
     .bytes(3, envelope.senderAccount)
     .uint32(4, envelope.senderDevice)
-    .bytes(5, envelope.message)
-    .finish();
+    .bytes(5, envelope.message);
+  const plain = writer.finish();
+  const size = sizes.find((step) => step === plain.length || step >= plain.length + FILLER_MIN);
+  const bytes = size === undefined || size === plain.length ? plain : fill(plain, size);
   if (bytes.length > MAX_ENVELOPE_BYTES) throw badFrame(`envelope of ${bytes.length} bytes`);
   return bytes;
 }
@@ -61,4 +69,19 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   };
 }
 
+/** `plain` and a field of zeros after it; `size` bytes in all. */
+function fill(plain: Bytes, size: number): Bytes {
+  // Tag (1 byte) and length (three bytes, not minimal on purpose: then every size can be hit).
+  const zeros = size - plain.length - FILLER_MIN;
+  const bytes = new Uint8Array(size);
+  bytes.set(plain);
+  bytes.set(
+    [(FILLER_FIELD << 3) | 2, (zeros & 0x7f) | 0x80, ((zeros >>> 7) & 0x7f) | 0x80, zeros >>> 14],
+    plain.length,
+  );
+  return bytes;
+}
+
 const ENVELOPE_VERSION = 1;
+const FILLER_FIELD = 15;
+const FILLER_MIN = 4;
