@@ -20,7 +20,7 @@ import {
 import { isCanonical } from './canonical.js';
 import { isAllZero } from './constant-time.js';
 import { hkdf } from './hkdf.js';
-import { nobleKem } from './kem.js';
+import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength } from './lengths.js';
 import type { CryptoProvider } from './provider.js';
 import { webRandomBytes } from './random.js';
@@ -116,7 +116,7 @@ export const nobleProvider: CryptoProvider = {
     }
   },
 
-  ...nobleKem,
+  ...kemFunctions(nobleSponge, webRandomBytes),
 };
 
 /** What `#provider` resolves to outside Node. */
