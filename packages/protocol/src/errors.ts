@@ -25,11 +25,13 @@ export type DecodeErrorCode =
   | 'DECODE_MESSAGE_TOO_SHORT'
   | 'DECODE_VERSION_TOO_OLD'
   | 'DECODE_VERSION_UNKNOWN'
+  | 'DECODE_VERSION_MISMATCH' // message version differs from the stored state's
   | 'DECODE_PREKEY_MESSAGE' // fields that do not fit together
   | 'DECODE_SESSION_RECORD'
   | 'DECODE_SPQR_STATE'
   | 'DECODE_SPQR_MESSAGE'
   | 'DECODE_SERVICE_ID'
+  | 'DECODE_SEALED_SENDER' // sealed message or its multi-recipient form
   | 'DECODE_FINGERPRINT'
   | 'DECODE_FRAME' // relay frame
   | 'DECODE_CONTENT'; // decrypted content of the SDK
@@ -52,7 +54,9 @@ export type VerificationErrorCode =
   | 'VERIFY_DECRYPTION' // MAC, padding, addresses, SPQR or version: one answer for all of them
   | 'VERIFY_DOWNGRADE' // post-quantum part missing or an older version offered
   | 'VERIFY_SPQR' // inside SPQR only; surfaces as VERIFY_DECRYPTION
-  | 'VERIFY_DEVICE_LIST';
+  | 'VERIFY_DEVICE_LIST'
+  | 'VERIFY_SEALED_SENDER' // sealed message: MAC, tag or keys do not fit; one answer for all of them
+  | 'VERIFY_CERTIFICATE'; // sender certificate not valid for our trust roots at this time
 
 /** A check failed. Drop the message; tell the peer nothing more. */
 export class VerificationError extends QasidError {
@@ -71,7 +75,10 @@ export type StateErrorCode =
   | 'STATE_NO_PREKEY' // the prekey the message names is gone or never was
   | 'STATE_PREKEY_REPLAYED' // last-resort KEM prekey met the same base key again
   | 'STATE_INVALID_SESSION' // stored session is damaged
+  | 'STATE_NO_SENDER_KEY' // no sender key for that sender, distribution id and chain
+  | 'STATE_INVALID_SENDER_KEY' // stored sender key is damaged, or receive-only when sending
   | 'STATE_SPQR_KEY_GONE' // inside SPQR only; surfaces as VERIFY_DECRYPTION
+  | 'STATE_SELF_SEND' // sealed message from this very device
   | 'STATE_CONFLICT'; // the record changed under us
 
 /** A well-formed, perhaps honest, message that our state cannot use. */

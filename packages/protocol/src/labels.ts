@@ -34,6 +34,18 @@ export const LABEL_SPQR_EPOCH_SECRET: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:SCK
 export const LABEL_SPQR_HEADER_MAC: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:ekheader');
 /** 06 ciphertext MAC; followed by the epoch as u64. */
 export const LABEL_SPQR_CIPHERTEXT_MAC: Bytes = utf8('Signal_PQCKA_V1_MLKEM768:ciphertext');
+/** 09 keys of one group message. */
+export const LABEL_GROUP_MESSAGE_KEYS: Bytes = utf8('WhisperGroup');
+/** 10 v1: salt of the ephemeral keys; followed by the recipient's and the ephemeral public key. */
+export const LABEL_SEALED_V1: Bytes = utf8('UnidentifiedDelivery');
+/** 10 v2: the ephemeral private key of a message. */
+export const LABEL_SEALED_V2_R: Bytes = utf8('Sealed Sender v2: r (2023-08)');
+/** 10 v2: the key of the shared ciphertext. */
+export const LABEL_SEALED_V2_K: Bytes = utf8('Sealed Sender v2: K');
+/** 10 v2: mask of one recipient's copy of M. */
+export const LABEL_SEALED_V2_DH: Bytes = utf8('Sealed Sender v2: DH');
+/** 10 v2: tag that proves the sender to one recipient. */
+export const LABEL_SEALED_V2_DH_SENDER: Bytes = utf8('Sealed Sender v2: DH-sender');
 /** 12 Ed25519 context of a device's answer to the relay's challenge. */
 export const LABEL_RELAY_AUTH: Bytes = utf8('qasid/auth/1');
 /** 12 Ed25519 context of a registration. */

@@ -40,6 +40,13 @@ export const SPQR_MAX_JUMP_SELF = 0xffff_ffff;
 /** Out-of-order SPQR keys kept per chain. Same trade as `MAX_SKIPPED_KEYS`. Spec 06. */
 export const SPQR_MAX_OUT_OF_ORDER_KEYS = 2_000;
 
+/** Version of sender-key messages. The only one that was ever in use with signing keys. Spec 09. */
+export const SENDER_KEY_MESSAGE_VERSION = 3;
+
+/** Sender-key states kept per sender and distribution id. Lower: late messages of a replaced chain are
+ *  lost. Higher: a member who floods distribution messages fills our disk. Signal's value. Spec 09. */
+export const MAX_SENDER_KEY_STATES = 5;
+
 /** Bytes of one envelope at a relay, padded. Lower: more attachments. Higher: queues fill faster. Spec 12. */
 export const MAX_ENVELOPE_BYTES = 65_536;
 

@@ -75,12 +75,17 @@ export class ProtoReader {
 
   /** A fixed64 that must be a safe integer. */
   fixed64(): number {
-    this.#expect(WIRE_FIXED64);
-    if (this.#end - this.#offset < 8) throw invalid('truncated');
-    let value = 0;
-    for (let i = 7; i >= 0; i--) value = value * 256 + (this.#bytes[this.#offset + i] as number);
-    this.#offset += 8;
+    const value = this.fixed64Nearest();
     if (!Number.isSafeInteger(value)) throw invalid('integer beyond 2^53');
+    return value;
+  }
+
+  /** A fixed64 as the nearest number: exact up to 2^53, for times that are only compared. */
+  fixed64Nearest(): number {
+    this.#expect(WIRE_FIXED64);
+    const bytes = this.#take(8);
+    let value = 0;
+    for (let i = 7; i >= 0; i--) value = value * 256 + (bytes[i] as number);
     return value;
   }
 
