@@ -109,9 +109,16 @@ export type TrustErrorCode = 'TRUST_IDENTITY_CHANGED';
 /** A person must decide. Show both fingerprints and stop. */
 export class TrustError extends QasidError {
   readonly code: TrustErrorCode;
-  constructor(code: TrustErrorCode, message: string, options?: ErrorOptions) {
+  /** The key that was offered instead of the remembered one, 33 bytes; public. */
+  readonly identityKey: Uint8Array | undefined;
+  constructor(
+    code: TrustErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly identityKey?: Uint8Array },
+  ) {
     super(message, options);
     this.code = code;
+    this.identityKey = options?.identityKey;
   }
 }
 

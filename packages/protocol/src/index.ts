@@ -29,3 +29,13 @@ export * from './stores.js';
 
 // 11 Wire: the protobuf subset, for formats that build on it
 export { ProtoReader, ProtoWriter } from './wire/protobuf.js';
+
+// 08 Session: what a program calls
+export {
+  Operations,
+  type DecryptedMessage,
+  type EncryptedMessage,
+  type EncryptTarget,
+  type OperationsOptions,
+  type SessionInfo,
+} from './operations.js';

@@ -15,6 +15,22 @@ export const MESSAGE_MAC_BYTES = 8;
  *  header buys that many chain steps before its MAC is checked. Signal's value. Spec 05. */
 export const MAX_FORWARD_JUMPS = 25_000;
 
+/** `MAX_FORWARD_JUMPS` of a session with oneself. Compatible peers have none there. Lower: a linked device
+ *  that slept through that many messages of one chain needs a new session. Higher: whoever can deliver one
+ *  forged message freezes us for that many HMACs, about 3 us each. Spec 05, 91. */
+export const MAX_FORWARD_JUMPS_SELF = 250_000;
+
+/** Last index of a chain: the counter field has 32 bits. Spec 05. */
+export const MAX_CHAIN_INDEX = 0xffff_ffff;
+
+/** Decoded records that `Operations` keeps in memory. Lower: more decoding. Higher: more secrets in memory
+ *  at once, about 10 kB each. Spec 08. */
+export const MAX_CACHED_RECORDS = 256;
+
+/** Times one operation is redone because another writer was faster. Lower: errors under load from two
+ *  processes. Higher: a broken adapter keeps us busy for longer. Spec 08. */
+export const MAX_CONFLICT_RETRIES = 8;
+
 /** Skipped message keys kept per receiver chain. Lower: late messages are lost sooner. Higher: a peer
  *  fills our disk, and more keys lie about to be stolen. Signal's value. Spec 05. */
 export const MAX_SKIPPED_KEYS = 2_000;

@@ -1,0 +1,491 @@
+/**
+ * 08 Session, as a program uses it: lock, load, run the pure transition, commit, wipe, return.
+ *
+ * The only asynchronous file of the protocol. Every operation is one atomic commit, and nothing it made,
+ * neither ciphertext nor plaintext, is given out before that commit is durable. A commit that fails leaves
+ * the stored and the cached state as they were, and wipes nothing.
+ */
+import { samePublicBytes, type Bytes } from './bytes.js';
+import type { CryptoProvider } from './crypto/provider.js';
+import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
+import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
+import { wipe } from './secret.js';
+import {
+  archiveCurrentSession,
+  decodeSessionRecord,
+  decryptMessage,
+  decryptPreKeyMessage,
+  EMPTY_RECORD,
+  encodeSessionRecord,
+  encryptMessage,
+  initiateSession,
+  isKnownSession,
+  isUsable,
+  recordSecrets,
+  remoteIdentityOf,
+  type AcceptInput,
+  type SessionRecord,
+} from './session.js';
+import type { ProtocolStore, StoreChanges } from './stores.js';
+import {
+  addressText,
+  type Address,
+  type KeyPair,
+  type PreKeyBundle,
+  type PublicKey,
+} from './types.js';
+import {
+  decodePreKeySignalMessage,
+  decodeSignalMessage,
+  MESSAGE_TYPE_PREKEY,
+  MESSAGE_TYPE_SIGNAL,
+  type PreKeySignalMessage,
+} from './wire/messages.js';
+
+/** One message to encrypt. */
+export interface EncryptTarget {
+  readonly remote: Address;
+  readonly plaintext: Uint8Array;
+  /** When given, a new session is made from it in the same commit, even if one exists. */
+  readonly bundle?: PreKeyBundle | undefined;
+}
+
+/** One encrypted message, safe to send: the state that made it is durable. */
+export interface EncryptedMessage {
+  readonly remote: Address;
+  /** 3 while the handshake has not been answered, then 2. */
+  readonly type: 2 | 3;
+  readonly bytes: Bytes;
+  /** Registration id the recipient's device had when the session was made. */
+  readonly remoteRegistrationId: number;
+}
+
+/** One opened message, safe to show: its key is gone from the durable state. */
+export interface DecryptedMessage {
+  readonly plaintext: Bytes;
+  readonly remoteIdentity: PublicKey;
+  /** Whether this message started a session. */
+  readonly newSession: boolean;
+  /** Whether the sender's identity key was remembered with this message. */
+  readonly firstUse: boolean;
+}
+
+/** What `sessionInfo` tells about the current session. */
+export interface SessionInfo {
+  readonly remoteRegistrationId: number;
+  readonly remoteIdentity: PublicKey;
+}
+
+/** What `Operations` needs. */
+export interface OperationsOptions<Extra> {
+  readonly crypto: CryptoProvider;
+  readonly store: ProtocolStore<Extra>;
+  /** Our own address; it is bound into handshakes. */
+  readonly local: Address;
+  /** Decoded records to keep; default `MAX_CACHED_RECORDS`. */
+  readonly cachedSessionsMax?: number | undefined;
+}
+
+/** A decoded record and the store version it was read at or written as; 0 when the store has none. */
+interface Loaded {
+  readonly record: SessionRecord;
+  readonly version: number;
+}
+
+/** What one operation has made so far, before its commit. */
+class Draft {
+  readonly sessions = new Map<string, Loaded & { readonly address: Address }>();
+  /** First uses, by account name. */
+  readonly identities = new Map<string, PublicKey>();
+  readonly consumed: Uint8Array[] = [];
+
+  step<Output>(
+    address: Address,
+    version: number,
+    transition: {
+      readonly state: SessionRecord;
+      readonly output: Output;
+      readonly consumed: readonly Uint8Array[];
+    },
+  ): Output {
+    this.sessions.set(addressText(address), { address, version, record: transition.state });
+    for (const secret of transition.consumed) this.consumed.push(secret);
+    return transition.output;
+  }
+
+  changes<Extra>(): StoreChanges<Extra> {
+    return {
+      sessions: [...this.sessions.values()].map(({ address, version, record }) => ({
+        address,
+        record: encodeSessionRecord(record),
+        expectedVersion: version,
+      })),
+      identities: [...this.identities].map(([name, identityKey]) => ({ name, identityKey })),
+    };
+  }
+}
+
+/**
+ * Sessions of one device over its store. Operations on one address run one after the other; operations on
+ * different addresses run side by side. Several instances, also in several processes, may share a store:
+ * whoever loses a race loads again and repeats.
+ */
+export class Operations<Extra = unknown> {
+  readonly #crypto: CryptoProvider;
+  readonly #store: ProtocolStore<Extra>;
+  readonly #local: Address;
+  readonly #cachedMax: number;
+  /** In order of last use, oldest first. */
+  readonly #cache = new Map<string, Loaded>();
+  readonly #locks = new Map<string, Promise<void>>();
+  #identity: Promise<KeyPair> | undefined;
+
+  constructor(options: OperationsOptions<Extra>) {
+    this.#crypto = options.crypto;
+    this.#store = options.store;
+    this.#local = options.local;
+    this.#cachedMax = options.cachedSessionsMax ?? MAX_CACHED_RECORDS;
+  }
+
+  /**
+   * Encrypt for one or more devices in one commit: all of the messages exist, or none.
+   *
+   * @param nowMs - Milliseconds since 1970; decides whether an unanswered session is stale.
+   * @param extra - Makes what the application stores in the same transaction, such as outbox rows. It is
+   * called again when the operation is redone, and must not act on the messages.
+   * @throws StateError `STATE_NO_SESSION` without a usable session and bundle; `STATE_INVALID_SESSION`.
+   * @throws VerificationError `VERIFY_SIGNATURE` or `VERIFY_KEY_AGREEMENT` for a bad bundle.
+   * @throws TrustError `TRUST_IDENTITY_CHANGED` when a person must decide; nothing is stored.
+   * @throws StoreError from the store; nothing is stored, and nothing was given out.
+   *
+   * Source: 08 §3.
+   */
+  encrypt(
+    targets: readonly EncryptTarget[],
+    nowMs: number,
+    extra?: (messages: readonly EncryptedMessage[]) => Extra,
+  ): Promise<readonly EncryptedMessage[]> {
+    if (targets.length === 0) {
+      return Promise.reject(new UsageError('USAGE_ARGUMENT', 'nothing to encrypt'));
+    }
+    return this.#run(
+      targets.map((target) => target.remote),
+      async () => {
+        const draft = new Draft();
+        const messages: EncryptedMessage[] = [];
+        for (const target of targets) {
+          messages.push(await this.#encryptOne(draft, target, nowMs));
+        }
+        await this.#commit(draft, draft.changes<Extra>(), extra && { extra: extra(messages) });
+        return messages;
+      },
+    );
+  }
+
+  async #encryptOne(draft: Draft, target: EncryptTarget, nowMs: number): Promise<EncryptedMessage> {
+    const { remote, plaintext, bundle } = target;
+    const ends = { local: this.#local, remote };
+    let { record, version } = draft.sessions.get(addressText(remote)) ?? (await this.#load(remote));
+    if (bundle !== undefined) {
+      await this.#checkTrust(draft, remote.name, bundle.identityKey);
+      const identity = await this.#ownIdentity();
+      const localRegistrationId = await this.#store.loadLocalRegistrationId();
+      const input = { ...ends, identity, localRegistrationId, bundle, nowMs };
+      const started = initiateSession(this.#crypto, record, input);
+      draft.step(remote, version, started);
+      record = started.state;
+    }
+    const encrypted = encryptMessage(this.#crypto, record, { ...ends, plaintext, nowMs });
+    const current = currentOf(encrypted.state);
+    await this.#checkTrust(draft, remote.name, remoteIdentityOf(current));
+    const { type, bytes } = draft.step(remote, version, encrypted);
+    return { remote, type, bytes, remoteRegistrationId: current.remoteRegistrationId };
+  }
+
+  /**
+   * Decrypt one message in one commit: its key is gone and what `extra` made of it is stored, or neither.
+   *
+   * @param type - 2 or 3, as the envelope says.
+   * @param nowMs - Milliseconds since 1970.
+   * @param extra - Makes what the application stores in the same transaction, such as the plaintext.
+   * @throws DecodeError for malformed bytes.
+   * @throws DuplicateMessageError `STATE_DUPLICATE_MESSAGE` for a message opened before.
+   * @throws StateError `STATE_NO_SESSION`; `STATE_NO_PREKEY` when a prekey it names is gone;
+   * `STATE_PREKEY_REPLAYED` when a last-resort prekey met its base key before.
+   * @throws VerificationError `VERIFY_DECRYPTION` for every message that no session opens, whatever the
+   * cause; `VERIFY_DOWNGRADE`, `VERIFY_BASE_KEY`, `VERIFY_KEY_AGREEMENT`, `VERIFY_IDENTITY_MISMATCH` for
+   * handshakes that are refused.
+   * @throws TrustError `TRUST_IDENTITY_CHANGED`; nothing is stored, so the message can be opened later.
+   * @throws StoreError from the store; nothing is stored, and nothing was given out.
+   *
+   * Source: 08 §4 and §5.
+   */
+  decrypt(
+    remote: Address,
+    type: 2 | 3,
+    bytes: Uint8Array,
+    _nowMs: number,
+    extra?: (opened: DecryptedMessage) => Extra,
+  ): Promise<DecryptedMessage> {
+    // ATK-C16: the outer type alone chooses the parser; a message is never retried as the other type.
+    if (type !== MESSAGE_TYPE_PREKEY && type !== MESSAGE_TYPE_SIGNAL) {
+      return Promise.reject(
+        new DecodeError('DECODE_CONTENT', `message type ${type} is not 2 or 3`),
+      );
+    }
+    return this.#run([remote], () =>
+      type === MESSAGE_TYPE_PREKEY
+        ? this.#decryptPreKey(remote, decodePreKeySignalMessage(bytes), extra)
+        : this.#decryptPlain(remote, bytes, extra),
+    );
+  }
+
+  async #decryptPlain(
+    remote: Address,
+    bytes: Uint8Array,
+    extra: ((opened: DecryptedMessage) => Extra) | undefined,
+  ): Promise<DecryptedMessage> {
+    const message = decodeSignalMessage(bytes);
+    const { record, version } = await this.#load(remote);
+    const input = { local: this.#local, remote, message };
+    const opened = decryptMessage(this.#crypto, record, input);
+    const remoteIdentity = remoteIdentityOf(currentOf(opened.state));
+    const draft = new Draft();
+    const firstUse = await this.#checkTrust(draft, remote.name, remoteIdentity);
+    const plaintext = draft.step(remote, version, opened);
+    const result = { plaintext, remoteIdentity, newSession: false, firstUse };
+    await this.#commit(draft, draft.changes<Extra>(), extra && { extra: extra(result) });
+    return result;
+  }
+
+  async #decryptPreKey(
+    remote: Address,
+    message: PreKeySignalMessage,
+    extra: ((opened: DecryptedMessage) => Extra) | undefined,
+  ): Promise<DecryptedMessage> {
+    const { record, version } = await this.#load(remote);
+    const draft = new Draft();
+    // Only a look-up: the identity is remembered by the commit, after the message has authenticated.
+    const firstUse = await this.#checkTrust(draft, remote.name, message.identityKey);
+    // A late message of a known session needs no prekeys: its one-time prekey is gone already.
+    const newSession = !isKnownSession(record, message);
+    const accept = newSession ? await this.#loadAcceptKeys(message) : undefined;
+    const input = { local: this.#local, remote, message, accept };
+    const plaintext = draft.step(
+      remote,
+      version,
+      decryptPreKeyMessage(this.#crypto, record, input),
+    );
+    const result = { plaintext, remoteIdentity: message.identityKey, newSession, firstUse };
+    // One-time keys die in the commit that stores the opened message, and only there.
+    const used: StoreChanges<Extra> =
+      newSession && message.kem !== undefined
+        ? {
+            usedKemPreKeys: [
+              {
+                kemPreKeyId: message.kem.preKeyId,
+                signedPreKeyId: message.signedPreKeyId,
+                baseKey: message.baseKey,
+              },
+            ],
+            ...(message.preKeyId === undefined ? {} : { removedPreKeys: [message.preKeyId] }),
+          }
+        : {};
+    await this.#commit(
+      draft,
+      { ...draft.changes<Extra>(), ...used },
+      extra && { extra: extra(result) },
+    );
+    return result;
+  }
+
+  async #loadAcceptKeys(message: PreKeySignalMessage): Promise<AcceptInput> {
+    throw new StateError('STATE_NO_PREKEY', `no signed prekey ${message.signedPreKeyId}`);
+  }
+
+  /** Whether a message to `remote` can be encrypted without a new bundle. */
+  hasUsableSession(remote: Address, nowMs: number): Promise<boolean> {
+    return this.#run([remote], async () => isUsable((await this.#load(remote)).record, nowMs));
+  }
+
+  /** The current session with `remote`; `undefined` when there is none. */
+  sessionInfo(remote: Address): Promise<SessionInfo | undefined> {
+    return this.#run([remote], async () => {
+      const { current } = (await this.#load(remote)).record;
+      if (current === undefined) return undefined;
+      return {
+        remoteRegistrationId: current.remoteRegistrationId,
+        remoteIdentity: remoteIdentityOf(current),
+      };
+    });
+  }
+
+  /** Stop sending on the current session; messages under way to us can still be opened. */
+  archiveSession(remote: Address): Promise<void> {
+    return this.#run([remote], async () => {
+      const { record, version } = await this.#load(remote);
+      if (record.current === undefined) return;
+      const draft = new Draft();
+      draft.step(remote, version, archiveCurrentSession(record));
+      await this.#commit(draft, draft.changes<Extra>(), undefined);
+    });
+  }
+
+  /** Forget every session with `remote`, also the keys of messages under way. */
+  deleteSession(remote: Address): Promise<void> {
+    return this.#run([remote], async () => {
+      const { record, version } = await this.#load(remote);
+      if (version === 0) return;
+      const draft = new Draft();
+      draft.step(remote, version, {
+        state: EMPTY_RECORD,
+        output: undefined,
+        consumed: recordSecrets(record),
+      });
+      await this.#commit(draft, draft.changes<Extra>(), undefined);
+    });
+  }
+
+  /** Remember `identityKey` for the account `name`, in place of any other: a person has decided. */
+  async trustIdentity(name: string, identityKey: PublicKey): Promise<void> {
+    await this.#store.commit({ identities: [{ name, identityKey }] });
+  }
+
+  /**
+   * Trust on first use: an unknown name is trusted and remembered with this commit, a known key must be
+   * the same bytes. Returns whether this is the first use.
+   */
+  async #checkTrust(draft: Draft, name: string, identityKey: PublicKey): Promise<boolean> {
+    const drafted = draft.identities.get(name);
+    const known = drafted ?? (await this.#store.loadIdentity(name));
+    if (known === undefined) {
+      draft.identities.set(name, identityKey);
+      return true;
+    }
+    if (!samePublicBytes(known, identityKey)) {
+      throw new TrustError('TRUST_IDENTITY_CHANGED', 'the identity key of this account changed', {
+        identityKey,
+      });
+    }
+    return drafted !== undefined;
+  }
+
+  #ownIdentity(): Promise<KeyPair> {
+    // One array for good: providers cache the imported form of a private key by its identity.
+    this.#identity ??= this.#store.loadIdentityKeyPair().catch((error: unknown) => {
+      this.#identity = undefined;
+      throw error;
+    });
+    return this.#identity;
+  }
+
+  async #load(remote: Address): Promise<Loaded> {
+    const key = addressText(remote);
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) {
+      this.#remember(key, cached);
+      return cached;
+    }
+    const stored = await this.#store.loadSession(remote);
+    if (stored === undefined) return { record: EMPTY_RECORD, version: 0 };
+    const loaded = { record: decodeSessionRecord(stored.record), version: stored.version };
+    this.#remember(key, loaded);
+    return loaded;
+  }
+
+  #remember(key: string, loaded: Loaded): void {
+    this.#cache.delete(key);
+    this.#cache.set(key, loaded);
+    if (this.#cache.size <= this.#cachedMax) return;
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      return;
+    }
+  }
+
+  async #commit(
+    draft: Draft,
+    changes: StoreChanges<Extra>,
+    extra: { readonly extra: Extra } | undefined,
+  ): Promise<void> {
+    await this.#store.commit({ ...changes, ...extra });
+    // Durable: from here on the old state is dead.
+    for (const [key, { record, version }] of draft.sessions) {
+      this.#remember(key, { record, version: version + 1 });
+    }
+    wipe(...draft.consumed);
+  }
+
+  /** Run `body` alone on its addresses; repeat it when it worked on state that was no longer the store's. */
+  async #run<Result>(remotes: readonly Address[], body: () => Promise<Result>): Promise<Result> {
+    const unlock = await this.#lock(remotes);
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await body();
+        } catch (error) {
+          const outdated = (await this.#evictOutdated(remotes)) || isConflict(error);
+          if (!outdated || attempt > MAX_CONFLICT_RETRIES) throw error;
+        }
+      }
+    } finally {
+      unlock();
+    }
+  }
+
+  /**
+   * Forget cached records that another writer has overtaken. A failed operation may have failed because of
+   * them: what they could not open, the stored record perhaps can.
+   */
+  async #evictOutdated(remotes: readonly Address[]): Promise<boolean> {
+    let outdated = false;
+    for (const remote of remotes) {
+      const key = addressText(remote);
+      const cached = this.#cache.get(key);
+      if (cached === undefined) continue;
+      const stored = await this.#store.loadSession(remote);
+      if ((stored?.version ?? 0) === cached.version) continue;
+      this.#cache.delete(key);
+      outdated = true;
+    }
+    return outdated;
+  }
+
+  /** Wait for every address, in one order for all callers so that no two wait for each other. */
+  async #lock(remotes: readonly Address[]): Promise<() => void> {
+    const keys = [...new Set(remotes.map(addressText))].sort();
+    const releases: (() => void)[] = [];
+    for (const key of keys) {
+      const before = this.#locks.get(key);
+      let release = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const tail = before === undefined ? held : before.then(() => held);
+      this.#locks.set(key, tail);
+      await before;
+      releases.push(() => {
+        release();
+        if (this.#locks.get(key) === tail) this.#locks.delete(key);
+      });
+    }
+    return () => {
+      for (const release of releases) release();
+    };
+  }
+}
+
+function currentOf(record: SessionRecord): NonNullable<SessionRecord['current']> {
+  if (record.current === undefined) throw new StateError('STATE_NO_SESSION', 'no current session');
+  return record.current;
+}
+
+/** By code, not class: the adapter may come with another copy of this package. */
+function isConflict(error: unknown): boolean {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    error.code === 'STORE_CONFLICT'
+  );
+}
