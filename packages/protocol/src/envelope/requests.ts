@@ -208,9 +208,8 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
 function encodeAuth(op: AuthRequest): Bytes {
   const writer = new ProtoWriter(128).bytes(1, op.account);
   putUint(writer, 2, op.device);
-  writer.bytes(3, op.signature);
-  putUint(writer, 4, op.version);
-  return writer.finish();
+  // Written also when 0: absent means the first version.
+  return writer.bytes(3, op.signature).uint64(4, op.version).finish();
 }
 
 function decodeAuth(bytes: Uint8Array): AuthRequest {
@@ -241,8 +240,7 @@ function encodeRegister(op: RegisterRequest): Bytes {
   writer.bytes(4, encodeSignedDeviceList(op.devices));
   putUint(writer, 5, op.device);
   writer.bytes(6, encodePrekeyUpload(op.prekeys)).bytes(7, op.signature);
-  putUint(writer, 8, op.version);
-  return writer.finish();
+  return writer.uint64(8, op.version).finish();
 }
 
 function decodeRegister(bytes: Uint8Array): RegisterRequest {

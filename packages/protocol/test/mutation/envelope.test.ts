@@ -1,0 +1,237 @@
+/** Seeded mutation of everything a relay or a client decodes from the network, spec 12. */
+import t from 'tap';
+import { nodeProvider as crypto } from '#src/crypto/node.js';
+import {
+  type AccountId,
+  decodeBundle,
+  decodeDeviceList,
+  decodeEnvelope,
+  decodeFrame,
+  decodePrekeyUpload,
+  decodeSignedDeviceList,
+  encodeBundle,
+  encodeDeviceList,
+  encodeEnvelope,
+  encodeFrame,
+  encodePrekeyUpload,
+  encodeSignedDeviceList,
+  event,
+  type Item,
+  parseAccountText,
+  accountText,
+  type PrekeyUpload,
+  request,
+  type ResponseBody,
+  signDeviceList,
+  toAccountId,
+  toRelayId,
+  verifyDeviceList,
+} from '#src/envelope/index.js';
+import { toHex, utf8 } from '#src/bytes.js';
+import { Random } from '../support/random.js';
+import { attackTest } from './attack.js';
+
+const random = new Random(12);
+const account: AccountId = toAccountId(random.bytes(16));
+const curveKey = (): Uint8Array<ArrayBuffer> => {
+  const key = random.bytes(33);
+  key[0] = 5;
+  return key;
+};
+const kemKey = (): Uint8Array<ArrayBuffer> => {
+  const key = random.bytes(1569);
+  key[0] = 8;
+  return key;
+};
+const signed = (id: number) => ({ id, public: curveKey(), signature: random.bytes(64) });
+const kem = (id: number) => ({ id, public: kemKey(), signature: random.bytes(64) });
+const upload: PrekeyUpload = {
+  signed: signed(1),
+  oneTime: [
+    { id: 0, public: curveKey() },
+    { id: 7, public: curveKey() },
+  ],
+  lastResortKem: kem(3),
+  kem: [kem(4)],
+};
+const bundles = [
+  { device: 1, registrationId: 5, signed: signed(1), kem: kem(9), kemLastResort: true },
+  {
+    device: 127,
+    registrationId: 0,
+    signed: signed(1),
+    oneTime: { id: 4, public: curveKey() },
+    kem: kem(9),
+    kemLastResort: false,
+  },
+];
+const list = {
+  account,
+  version: 3,
+  devices: [
+    { device: 1, registrationId: 1234, authKey: random.bytes(32) },
+    { device: 2, registrationId: 0, authKey: random.bytes(32) },
+  ],
+};
+const identity = crypto.x25519KeyPair();
+const devices = signDeviceList(crypto, identity.secret, crypto.randomBytes(64), list);
+
+const requests: Item[] = [
+  request(1, { kind: 'auth', account, device: 1, signature: random.bytes(64), version: 1 }),
+  request(2, {
+    kind: 'register',
+    account,
+    identityKey: curveKey(),
+    username: 'bob',
+    devices,
+    device: 1,
+    prekeys: upload,
+    signature: random.bytes(64),
+    version: 1,
+  }),
+  request(3, {
+    kind: 'send',
+    dest: account,
+    parts: [1, 2].map((device) => ({
+      device,
+      registrationId: 77,
+      clientId: random.bytes(16),
+      body: random.bytes(200),
+    })),
+    ephemeral: false,
+    urgent: true,
+    ttlSeconds: 0,
+  }),
+  request(4, { kind: 'ack', through: 9, also: [11, 13] }),
+  request(5, { kind: 'takePrekeys', account, devices: [1, 2] }),
+  request(6, { kind: 'putPrekeys', prekeys: upload }),
+  request(7, { kind: 'putDevices', devices }),
+  request(8, { kind: 'devices', account }),
+  request(9, { kind: 'lookup', username: 'bob' }),
+  request(10, { kind: 'prekeyCount' }),
+  request(11, { kind: 'ping' }),
+];
+const bodies: ResponseBody[] = [
+  { kind: 'none' },
+  { kind: 'mismatch', missing: [2], extra: [3, 4] },
+  { kind: 'stale', devices: [1] },
+  { kind: 'bundles', identityKey: curveKey(), devices, bundles },
+  { kind: 'devices', identityKey: curveKey(), devices },
+  { kind: 'found', account },
+  { kind: 'prekeyCounts', oneTime: 3, kem: 4, signedId: 1, lastResortKemId: 2 },
+];
+const responses: Item[] = bodies.map((body, id) => ({
+  kind: 'response',
+  id,
+  code: 'CONFIRMED',
+  retryAfterMs: 0,
+  body,
+}));
+const events: Item[] = [
+  event({
+    kind: 'challenge',
+    nonce: random.bytes(32),
+    relayId: toRelayId(random.bytes(32)),
+    limits: {
+      frameBytesMax: 1,
+      partsMax: 2,
+      bodyBytesMax: 3,
+      windowEnvelopes: 4,
+      windowBytes: 5,
+      creditParts: 6,
+      creditBytes: 7,
+      devicesMax: 8,
+    },
+    serverTimeMs: 1_700_000_000_000,
+    versionMin: 1,
+    versionMax: 1,
+  }),
+  event({
+    kind: 'deliver',
+    seq: 5,
+    clientId: random.bytes(16),
+    body: random.bytes(300),
+    minute: 28_333_333,
+    attempt: 1,
+  }),
+  event({ kind: 'queueEmpty' }),
+  event({ kind: 'draining', afterMs: 10 }),
+  event({ kind: 'devicesChanged', account, version: 4 }),
+  event({ kind: 'prekeysLow', oneTime: 1, kem: 2 }),
+  event({ kind: 'replaced' }),
+];
+const items = [...requests, ...responses, ...events];
+
+attackTest(t, {
+  name: 'frame',
+  corpus: [...items.map((item) => encodeFrame([item])), encodeFrame(items)],
+  codes: /^(DECODE_|LIMIT_FRAME_SIZE$)/,
+  run: (input) => {
+    const decoded = decodeFrame(input);
+    // What this version does not know is answered, not written.
+    const known = decoded.every(
+      (item) =>
+        (item.kind !== 'request' || item.op.kind !== 'unknown') &&
+        (item.kind !== 'event' || item.event.kind !== 'unknown'),
+    );
+    return known ? encodeFrame(decoded) : undefined;
+  },
+});
+attackTest(t, {
+  name: 'prekey upload',
+  corpus: [encodePrekeyUpload(upload), encodePrekeyUpload({ oneTime: [], kem: [] })],
+  codes: /^(DECODE_|LIMIT_)/,
+  run: (input) => encodePrekeyUpload(decodePrekeyUpload(input)),
+});
+attackTest(t, {
+  name: 'relay bundle',
+  corpus: bundles.map(encodeBundle),
+  codes: /^DECODE_/,
+  run: (input) => encodeBundle(decodeBundle(input)),
+});
+attackTest(t, {
+  name: 'device list',
+  corpus: [encodeDeviceList(list), encodeDeviceList({ ...list, devices: list.devices.slice(1) })],
+  codes: /^DECODE_/,
+  run: (input) => encodeDeviceList(decodeDeviceList(input)),
+});
+attackTest(t, {
+  name: 'signed device list',
+  corpus: [encodeSignedDeviceList(devices)],
+  codes: /^DECODE_/,
+  run: (input) => encodeSignedDeviceList(decodeSignedDeviceList(input)),
+});
+attackTest(t, {
+  name: 'device list signature',
+  corpus: [devices.list],
+  codes: /^VERIFY_DEVICE_LIST$/,
+  share: 0.05, // each input costs a signature check
+  run: (input) => {
+    verifyDeviceList(
+      crypto,
+      { list: input.slice(), signature: devices.signature },
+      { account, identityKey: identity.public, versionMin: 1 },
+    );
+    if (toHex(input) !== toHex(devices.list)) throw new Error('accepted another list');
+    return undefined;
+  },
+});
+attackTest(t, {
+  name: 'envelope',
+  corpus: ([2, 3] as const).map((type) =>
+    encodeEnvelope({
+      type,
+      senderAccount: account,
+      senderDevice: type,
+      message: random.bytes(150),
+    }),
+  ),
+  codes: /^DECODE_/,
+  run: (input) => encodeEnvelope(decodeEnvelope(input)),
+});
+attackTest(t, {
+  name: 'account text',
+  corpus: [utf8(accountText(account))],
+  codes: /^DECODE_SERVICE_ID$/,
+  run: (input) => utf8(accountText(parseAccountText(new TextDecoder().decode(input)))),
+});
