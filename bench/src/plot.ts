@@ -1,0 +1,90 @@
+/** A bar chart as SVG, by hand: one panel a scenario, longer is faster. */
+import type { Timing } from './measure.js';
+
+/** One scenario to draw. */
+export interface Panel {
+  readonly title: string;
+  /** What one unit is: "message", "set-up". */
+  readonly unit: string;
+  readonly timings: readonly Timing[];
+  /** Name of the contender the others are compared with. */
+  readonly reference: string;
+}
+
+const WIDTH = 860;
+const LEFT = 230;
+const RIGHT = 250;
+const BAR = 20;
+const GAP = 7;
+const TITLE = 34;
+const COLOURS: readonly string[] = ['#1b6ca8', '#7fb3d5', '#b9b9b9', '#d8c9a8'];
+
+function escapeText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function text(x: number, y: number, content: string, more = ''): string {
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}"${more}>${escapeText(content)}</text>`;
+}
+
+function perSecond(microseconds: number): number {
+  return 1e6 / microseconds;
+}
+
+function short(value: number): string {
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} k`;
+  return value >= 10 ? value.toFixed(0) : value.toFixed(1);
+}
+
+/** The chart. `notes` go below it, one line each. */
+export function drawChart(
+  heading: string,
+  panels: readonly Panel[],
+  notes: readonly string[],
+): string {
+  const parts: string[] = [];
+  let y = 40;
+  parts.push(text(16, 26, heading, ' font-size="17" font-weight="600"'));
+  for (const panel of panels) {
+    const reference = panel.timings.find((timing) => timing.name === panel.reference);
+    const fastest = Math.max(...panel.timings.map((timing) => perSecond(timing.low)));
+    const scale = (WIDTH - LEFT - RIGHT) / fastest;
+    y += TITLE;
+    parts.push(text(16, y - 10, panel.title, ' font-size="14" font-weight="600"'));
+    for (const [i, timing] of panel.timings.entries()) {
+      const rate = perSecond(timing.median);
+      const end = LEFT + rate * scale;
+      const middle = y + BAR / 2;
+      const colour = COLOURS[i % COLOURS.length];
+      parts.push(text(LEFT - 8, middle + 4, timing.name, ' text-anchor="end"'));
+      parts.push(
+        `<rect x="${LEFT}" y="${y}" width="${(rate * scale).toFixed(1)}" height="${BAR}" fill="${colour}"/>`,
+      );
+      const from = LEFT + perSecond(timing.high) * scale;
+      const to = LEFT + perSecond(timing.low) * scale;
+      parts.push(
+        `<path d="M${from.toFixed(1)} ${middle}H${to.toFixed(1)}M${from.toFixed(1)} ${middle - 4}v8M${to.toFixed(1)} ${middle - 4}v8" stroke="#333" fill="none"/>`,
+      );
+      const ratio =
+        reference && reference !== timing
+          ? `, ${(reference.median / timing.median).toFixed(2)}×`
+          : '';
+      const label = `${short(rate)}/s, ${short(timing.median)} µs${ratio}`;
+      parts.push(text(Math.max(end, to) + 8, middle + 4, label));
+      y += BAR + GAP;
+    }
+  }
+  y += 14;
+  for (const note of notes) {
+    y += 16;
+    parts.push(text(16, y, note, ' font-size="11" fill="#555"'));
+  }
+  const height = y + 18;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#222">`,
+    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    ...parts,
+    '</svg>',
+    '',
+  ].join('\n');
+}
