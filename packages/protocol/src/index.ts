@@ -23,6 +23,32 @@ export * from './limits.js';
 
 // 01 Primitives
 export type { CryptoProvider, SigningKeyPair } from './crypto/provider.js';
+export { provider as defaultCrypto } from '#provider';
+
+// 02 Identity
+export {
+  decodeIdentityKeyPair,
+  encodeIdentityKeyPair,
+  generateIdentityKeyPair,
+  generateRegistrationId,
+} from './identity.js';
+
+// 03 Prekeys
+export {
+  decodeKemPreKeyRecord,
+  decodePreKeyRecord,
+  decodeSignedPreKeyRecord,
+  encodeKemPreKeyRecord,
+  encodePreKeyRecord,
+  encodeSignedPreKeyRecord,
+  generateKemPreKey,
+  generatePreKey,
+  generateSignedPreKey,
+  verifyBundle,
+  type KemPreKeyRecord,
+  type PreKeyRecord,
+  type SignedPreKeyRecord,
+} from './prekeys.js';
 
 // 08 Session: the port to storage
 export * from './stores.js';
