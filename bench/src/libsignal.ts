@@ -117,10 +117,7 @@ class Device {
       1,
       lib.SignedPreKeyRecord.new(1, now, signed.getPublicKey(), signed, signature),
     );
-    await this.kemPreKeys.saveKyberPreKey(
-      1,
-      lib.KyberPreKeyRecord.new(1, now, kem, kemSignature),
-    );
+    await this.kemPreKeys.saveKyberPreKey(1, lib.KyberPreKeyRecord.new(1, now, kem, kemSignature));
     await this.preKeys.savePreKey(1, lib.PreKeyRecord.new(1, once.getPublicKey(), once));
     return lib.PreKeyBundle.new(
       1,
