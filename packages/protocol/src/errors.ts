@@ -33,6 +33,7 @@ export type DecodeErrorCode =
   | 'DECODE_SERVICE_ID'
   | 'DECODE_SEALED_SENDER' // sealed message or its multi-recipient form
   | 'DECODE_FINGERPRINT'
+  | 'DECODE_USERNAME' // not `nickname.discriminator` by its rules
   | 'DECODE_FRAME' // relay frame
   | 'DECODE_CONTENT'; // decrypted content of the SDK
 
@@ -55,6 +56,9 @@ export type VerificationErrorCode =
   | 'VERIFY_DOWNGRADE' // post-quantum part missing or an older version offered
   | 'VERIFY_SPQR' // inside SPQR only; surfaces as VERIFY_DECRYPTION
   | 'VERIFY_DEVICE_LIST'
+  | 'VERIFY_HPKE' // sealed to another key, or other info or associated data
+  | 'VERIFY_USERNAME_LINK'
+  | 'VERIFY_PROVISIONING' // device-linking message: MAC or version
   | 'VERIFY_SEALED_SENDER' // sealed message: MAC, tag or keys do not fit; one answer for all of them
   | 'VERIFY_CERTIFICATE'; // sender certificate not valid for our trust roots at this time
 

@@ -46,6 +46,12 @@ export const LABEL_SEALED_V2_K: Bytes = utf8('Sealed Sender v2: K');
 export const LABEL_SEALED_V2_DH: Bytes = utf8('Sealed Sender v2: DH');
 /** 10 v2: tag that proves the sender to one recipient. */
 export const LABEL_SEALED_V2_DH_SENDER: Bytes = utf8('Sealed Sender v2: DH-sender');
+/** 16 device-linking message keys. */
+export const LABEL_PROVISIONING: Bytes = utf8('TextSecure Provisioning Message');
+/** 16 username link encryption key. */
+export const LABEL_USERNAME_LINK_ENCRYPTION: Bytes = utf8('Signal Username Link Encryption Key');
+/** 16 username link MAC key. */
+export const LABEL_USERNAME_LINK_MAC: Bytes = utf8('Signal Username Link Authentication Key');
 /** 12 Ed25519 context of a device's answer to the relay's challenge. */
 export const LABEL_RELAY_AUTH: Bytes = utf8('qasid/auth/1');
 /** 12 Ed25519 context of a registration. */
