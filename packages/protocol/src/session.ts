@@ -5,21 +5,103 @@
  * function takes a record and gives the next one; a throw leaves the caller's record as it was.
  * Spec: spec/08-session.md.
  */
-import type { Bytes } from './bytes.js';
+import { copyBytes, samePublicBytes, type Bytes } from './bytes.js';
+import { equalBytes } from './crypto/constant-time.js';
 import type { CryptoProvider } from './crypto/provider.js';
-import { InternalError } from './errors.js';
-import type { Transition } from './secret.js';
-import type { Address, KemKeyPair, KeyPair, PreKeyBundle, PublicKey } from './types.js';
-import type { PreKeySignalMessage, SignalMessage } from './wire/messages.js';
-import type { SessionStructure } from './wire/records.js';
+import {
+  ratchetChain,
+  receiverSecrets,
+  senderSecrets,
+  type RatchetState,
+  type ReceiverChain,
+} from './double-ratchet.js';
+import { DuplicateMessageError, QasidError, StateError, VerificationError } from './errors.js';
+import {
+  MAX_ARCHIVED_SESSIONS,
+  MAX_FORWARD_JUMPS,
+  MAX_FORWARD_JUMPS_SELF,
+  MESSAGE_VERSION,
+  SPQR_MAX_JUMP,
+  SPQR_MAX_JUMP_SELF,
+  SPQR_MAX_OUT_OF_ORDER_KEYS,
+  UNACKNOWLEDGED_SESSION_MAX_MS,
+} from './limits.js';
+import { accept as acceptAgreement, initiate as initiateAgreement } from './pqxdh.js';
+import { wipe, type Transition } from './secret.js';
+import {
+  decodeSpqrState,
+  encodeSpqrState,
+  initialSpqrState,
+  type SpqrState,
+} from './spqr/index.js';
+import { openMessage, sealMessage } from './triple-ratchet.js';
+import type { Address, KemKeyPair, KeyPair, PreKeyBundle, PrivateKey, PublicKey } from './types.js';
+import { addressesField, serviceIdBytes } from './wire/addresses.js';
+import {
+  encodePreKeySignalMessage,
+  encodeSignalMessage,
+  type PreKeySignalMessage,
+  type SignalMessage,
+} from './wire/messages.js';
+import {
+  Damaged,
+  decodeRecordStructure,
+  decodeSessionStructure,
+  encodeRecordStructure,
+  encodeSessionStructure,
+  forgetSkippedKeys,
+  sound,
+  type SessionStructure,
+} from './wire/records.js';
+
+/**
+ * The SPQR state of a session, decoded when first needed and encoded when first stored. A damaged state
+ * must not keep a record from loading: other sessions in it may be sound.
+ */
+export class StoredSpqr {
+  #encoded: Bytes | undefined;
+  #state: SpqrState | undefined;
+
+  private constructor(encoded: Bytes | undefined, state: SpqrState | undefined) {
+    this.#encoded = encoded;
+    this.#state = state;
+  }
+
+  static fromBytes(encoded: Bytes): StoredSpqr {
+    return new StoredSpqr(encoded, undefined);
+  }
+
+  static fromState(state: SpqrState): StoredSpqr {
+    return new StoredSpqr(undefined, state);
+  }
+
+  /** @throws DecodeError `DECODE_SPQR_STATE` */
+  get state(): SpqrState {
+    this.#state ??= decodeSpqrState(this.encoded);
+    return this.#state;
+  }
+
+  get encoded(): Bytes {
+    if (this.#encoded === undefined) {
+      if (this.#state === undefined) throw new StateError('STATE_INVALID_SESSION', 'no SPQR state');
+      this.#encoded = encodeSpqrState(this.#state);
+    }
+    return this.#encoded;
+  }
+
+  /** The encoded form when there is one, to be wiped once the state is replaced. */
+  get secrets(): readonly Uint8Array[] {
+    return this.#encoded === undefined ? [] : [this.#encoded];
+  }
+}
 
 /** One session in memory. */
-export type Session = SessionStructure<Bytes>;
+export type Session = SessionStructure<StoredSpqr>;
 
 /** Everything kept for one address, in memory. */
 export interface SessionRecord {
   readonly current: Session | undefined;
-  /** Encoded sessions, newest first. */
+  /** Encoded sessions, newest first; decoded when a message is tried on them. */
   readonly archived: readonly Bytes[];
 }
 
@@ -36,6 +118,7 @@ export interface Ends {
 export interface InitiateInput extends Ends {
   readonly identity: KeyPair;
   readonly localRegistrationId: number;
+  /** Verified: `verifyBundle` of chapter 03 has passed. */
   readonly bundle: PreKeyBundle;
   readonly nowMs: number;
 }
@@ -55,67 +138,556 @@ export interface Encrypted {
   readonly bytes: Bytes;
 }
 
-export function decodeSessionRecord(_bytes: Uint8Array): SessionRecord {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+/**
+ * Parse a stored record. Empty input is the empty record.
+ *
+ * @throws DecodeError `DECODE_SESSION_RECORD`.
+ */
+export function decodeSessionRecord(bytes: Uint8Array): SessionRecord {
+  const { current, archived } = decodeRecordStructure(bytes);
+  return { current: current && inMemory(current), archived };
 }
 
-export function encodeSessionRecord(_record: SessionRecord): Bytes {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+/** Encode a record, canonical byte for byte. The result is secret. */
+export function encodeSessionRecord(record: SessionRecord): Bytes {
+  const { current, archived } = record;
+  return encodeRecordStructure({ current: current && onDisk(current), archived });
 }
 
+function inMemory(session: SessionStructure): Session {
+  return { ...session, spqr: StoredSpqr.fromBytes(session.spqr) };
+}
+
+function onDisk(session: Session): SessionStructure {
+  return { ...session, spqr: session.spqr.encoded };
+}
+
+/**
+ * Start a session from a verified bundle and make it current. Always version 4, always with SPQR.
+ *
+ * @throws VerificationError `VERIFY_KEY_AGREEMENT` for keys of low order.
+ *
+ * Source: 08 §2, 04 §2.
+ */
 export function initiateSession(
-  _crypto: CryptoProvider,
-  _record: SessionRecord,
-  _input: InitiateInput,
+  crypto: CryptoProvider,
+  record: SessionRecord,
+  input: InitiateInput,
 ): Transition<SessionRecord, undefined> {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+  const { identity, bundle } = input;
+  const theirSignedPreKey = bundle.signedPreKey.public;
+  const baseKey = crypto.x25519KeyPair();
+  const { agreement, kemCiphertext } = initiateAgreement(crypto, {
+    identity,
+    baseKey,
+    theirIdentity: bundle.identityKey,
+    theirSignedPreKey,
+    theirPreKey: bundle.preKey?.public,
+    theirKemPreKey: bundle.kemPreKey.public,
+  });
+  wipe(baseKey.secret);
+  // 04 §2 step 7: one root step ahead of the recipient, whose signed prekey is their first ratchet key.
+  const ratchetKey = crypto.x25519KeyPair();
+  const sending = ratchetChain(crypto, agreement.rootKey, ratchetKey, theirSignedPreKey);
+  wipe(agreement.rootKey);
+  const session: Session = {
+    version: MESSAGE_VERSION,
+    localIdentity: identity.public,
+    remoteIdentity: bundle.identityKey,
+    rootKey: sending.rootKey,
+    previousCounter: 0,
+    sender: { ratchetKey, chain: sending.chain },
+    receivers: [
+      {
+        theirRatchetKey: theirSignedPreKey,
+        chain: { key: agreement.chainKey, index: 0 },
+        skipped: [],
+      },
+    ],
+    pendingPreKey: {
+      preKeyId: bundle.preKey?.id,
+      signedPreKeyId: bundle.signedPreKey.id,
+      baseKey: baseKey.public,
+      createdAtSeconds: Math.floor(input.nowMs / 1000),
+    },
+    pendingKemPreKey: { kemPreKeyId: bundle.kemPreKey.id, ciphertext: kemCiphertext },
+    remoteRegistrationId: bundle.registrationId,
+    localRegistrationId: input.localRegistrationId,
+    baseKey: baseKey.public,
+    spqr: initialSpqr(crypto, agreement.spqrAuthKey, 'a2b', input, bundle.identityKey),
+  };
+  return promote(record, record.archived, session);
 }
 
+/** The session a prekey message asks for, before its first message is decrypted. Source: 04 §3. */
+function acceptSession(
+  crypto: CryptoProvider,
+  ends: Ends,
+  message: PreKeySignalMessage,
+  input: AcceptInput,
+): Session {
+  if (message.kem === undefined) {
+    // Parsed as version 3: X3DH would give a session without any post-quantum part. ATK-B02.
+    throw new VerificationError('VERIFY_DOWNGRADE', 'X3DH no longer supported');
+  }
+  const { identity, signedPreKey } = input;
+  const agreement = acceptAgreement(crypto, {
+    identity,
+    signedPreKey,
+    preKey: input.preKey,
+    kemPreKey: input.kemPreKey,
+    theirIdentity: message.identityKey,
+    theirBaseKey: message.baseKey,
+    kemCiphertext: message.kem.ciphertext,
+  });
+  return {
+    version: MESSAGE_VERSION,
+    localIdentity: identity.public,
+    remoteIdentity: message.identityKey,
+    rootKey: agreement.rootKey,
+    previousCounter: 0,
+    sender: {
+      // A copy: this chain is consumed and wiped with the first message, the signed prekey lives on.
+      ratchetKey: {
+        public: signedPreKey.public,
+        secret: copyBytes(signedPreKey.secret) as PrivateKey,
+      },
+      chain: { key: agreement.chainKey, index: 0 },
+    },
+    receivers: [],
+    pendingPreKey: undefined,
+    pendingKemPreKey: undefined,
+    remoteRegistrationId: message.registrationId,
+    localRegistrationId: input.localRegistrationId,
+    baseKey: message.baseKey,
+    spqr: initialSpqr(
+      crypto,
+      agreement.spqrAuthKey,
+      'b2a',
+      { ...ends, identity },
+      message.identityKey,
+    ),
+  };
+}
+
+function initialSpqr(
+  crypto: CryptoProvider,
+  authKey: Bytes,
+  direction: 'a2b' | 'b2a',
+  ours: Ends & { readonly identity: KeyPair },
+  theirIdentity: PublicKey,
+): StoredSpqr {
+  const self = isSelf(ours, ours.identity.public, theirIdentity);
+  return StoredSpqr.fromState(
+    initialSpqrState(crypto, {
+      authKey,
+      direction,
+      version: 1,
+      // Minimum 1: no session without SPQR, whatever the peer says. ATK-B02.
+      minVersion: 1,
+      maxJump: self ? SPQR_MAX_JUMP_SELF : SPQR_MAX_JUMP,
+      maxOutOfOrderKeys: SPQR_MAX_OUT_OF_ORDER_KEYS,
+    }),
+  );
+}
+
+/** Whether both ends are one account: same identity key and same service id. Source: 08 §7. */
+function isSelf(ends: Ends, ours: PublicKey, theirs: PublicKey): boolean {
+  if (!samePublicBytes(ours, theirs)) return false;
+  const local = serviceIdBytes(ends.local.name);
+  const remote = serviceIdBytes(ends.remote.name);
+  return local !== undefined && remote !== undefined && samePublicBytes(local, remote);
+}
+
+/**
+ * Encrypt on the current session.
+ *
+ * @returns `output`: type 3 while the handshake has not been answered, else type 2.
+ * @throws StateError `STATE_NO_SESSION` without a current session, or when it went unanswered for 30 days;
+ * `STATE_INVALID_SESSION` when its sending half is damaged.
+ *
+ * Source: 08 §3.
+ */
 export function encryptMessage(
-  _crypto: CryptoProvider,
-  _record: SessionRecord,
-  _input: Ends & { readonly plaintext: Uint8Array; readonly nowMs: number },
+  crypto: CryptoProvider,
+  record: SessionRecord,
+  input: Ends & { readonly plaintext: Uint8Array; readonly nowMs: number },
 ): Transition<SessionRecord, Encrypted> {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+  const session = record.current;
+  if (session === undefined) throw new StateError('STATE_NO_SESSION', 'no session to encrypt with');
+  const localIdentity = sound(session.localIdentity, 'local identity key');
+  const { pendingPreKey, pendingKemPreKey } = session;
+  const sendState = {
+    version: session.version,
+    localIdentity,
+    remoteIdentity: remoteIdentityOf(session),
+    previousCounter: session.previousCounter,
+    sender: sound(session.sender, 'sender chain'),
+    spqr: sendableSpqr(session),
+  };
+  if (isStale(session, input.nowMs)) {
+    throw new StateError('STATE_NO_SESSION', 'the session was not answered for 30 days');
+  }
+  const addresses =
+    pendingPreKey === undefined ? undefined : addressesField(input.local, input.remote);
+  const sealed = sealMessage(crypto, sendState, input.plaintext, addresses);
+  const current: Session = {
+    ...session,
+    sender: sealed.state.sender,
+    spqr: StoredSpqr.fromState(sealed.state.spqr),
+  };
+  const output: Encrypted =
+    pendingPreKey === undefined
+      ? { type: 2, bytes: encodeSignalMessage(sealed.output) }
+      : {
+          type: 3,
+          bytes: encodePreKeySignalMessage({
+            version: session.version,
+            registrationId: session.localRegistrationId,
+            preKeyId: pendingPreKey.preKeyId,
+            signedPreKeyId: pendingPreKey.signedPreKeyId,
+            kem: pendingKemPreKey && {
+              preKeyId: pendingKemPreKey.kemPreKeyId,
+              ciphertext: pendingKemPreKey.ciphertext,
+            },
+            baseKey: sound(pendingPreKey.baseKey, 'pending base key'),
+            identityKey: localIdentity,
+            message: sealed.output,
+          }),
+        };
+  return {
+    state: { ...record, current },
+    output,
+    consumed: [...sealed.consumed, ...session.spqr.secrets],
+  };
 }
 
+function sendableSpqr(session: Session): SpqrState {
+  try {
+    return session.spqr.state;
+  } catch (cause) {
+    throw new StateError('STATE_INVALID_SESSION', 'post-quantum ratchet state decode failed', {
+      cause,
+    });
+  }
+}
+
+/**
+ * Decrypt a plain message: the current session first, then archived ones, newest first. An archived
+ * session that opens it becomes current.
+ *
+ * @throws StateError `STATE_NO_SESSION` for an empty record.
+ * @throws DuplicateMessageError from whichever session says so; no further session is tried.
+ * @throws VerificationError `VERIFY_DECRYPTION` when none opens it, whatever the cause.
+ *
+ * Source: 08 §4.
+ */
 export function decryptMessage(
-  _crypto: CryptoProvider,
-  _record: SessionRecord,
-  _input: Ends & { readonly message: SignalMessage },
+  crypto: CryptoProvider,
+  record: SessionRecord,
+  input: Ends & { readonly message: SignalMessage },
 ): Transition<SessionRecord, Bytes> {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+  const { current, archived } = record;
+  if (current === undefined && archived.length === 0) {
+    throw new StateError('STATE_NO_SESSION', 'no session to decrypt with');
+  }
+  if (current !== undefined) {
+    const opened = tryOpen(crypto, current, input, input.message);
+    if (opened !== undefined) return { ...opened, state: { current: opened.state, archived } };
+  }
+  for (const [index, bytes] of archived.entries()) {
+    const session = decodeArchived(bytes);
+    const opened = session && tryOpen(crypto, session, input, input.message);
+    if (opened === undefined) continue;
+    const rest = [...archived.slice(0, index), ...archived.slice(index + 1)];
+    const promoted = promote(record, rest, opened.state);
+    return {
+      state: promoted.state,
+      output: opened.output,
+      consumed: [...opened.consumed, bytes, ...promoted.consumed],
+    };
+  }
+  throw notDecrypted();
 }
 
-export function isKnownSession(_record: SessionRecord, _message: PreKeySignalMessage): boolean {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+/** Whether a prekey message belongs to a session of the record, so that it needs no prekeys of ours.
+ *
+ * @throws VerificationError `VERIFY_IDENTITY_MISMATCH` when it names another identity than that session.
+ * @throws StateError `STATE_INVALID_SESSION` for an archived session that does not decode.
+ *
+ * Source: 08 §5 step 3.
+ */
+export function isKnownSession(record: SessionRecord, message: PreKeySignalMessage): boolean {
+  return findSession(record, message) !== undefined;
 }
 
+interface Found {
+  readonly session: Session;
+  /** Its place among the archived sessions; `undefined` for the current one. */
+  readonly archivedIndex: number | undefined;
+}
+
+function findSession(record: SessionRecord, message: PreKeySignalMessage): Found | undefined {
+  const matches = (session: Session): boolean =>
+    session.version === message.version && equalBytes(session.baseKey, message.baseKey);
+  let found: Found | undefined;
+  if (record.current !== undefined && matches(record.current)) {
+    found = { session: record.current, archivedIndex: undefined };
+  }
+  for (let i = 0; found === undefined && i < record.archived.length; i++) {
+    const session = decodeArchived(record.archived[i] as Bytes);
+    if (session === undefined) {
+      throw new StateError('STATE_INVALID_SESSION', 'failed to decode archived session');
+    }
+    if (matches(session)) found = { session, archivedIndex: i };
+  }
+  // Or a peer could have a foreign identity key remembered as its own. ATK-B12.
+  if (
+    found !== undefined &&
+    !equalBytes(sound(found.session.remoteIdentity, 'remote identity key'), message.identityKey)
+  ) {
+    throw new VerificationError(
+      'VERIFY_IDENTITY_MISMATCH',
+      'remote identity key not consistent with previously-established session',
+    );
+  }
+  return found;
+}
+
+/**
+ * Decrypt a prekey message: on the session it belongs to, or on a new one.
+ *
+ * @param input - `accept`: our keys for a new session; not looked at when the session is known.
+ * @throws VerificationError `VERIFY_IDENTITY_MISMATCH`, `VERIFY_DOWNGRADE`, `VERIFY_BASE_KEY`,
+ * `VERIFY_KEY_AGREEMENT` for the handshake; `VERIFY_DECRYPTION` for the message in it.
+ * @throws StateError `STATE_NO_PREKEY` when the session is new and `accept` is missing.
+ * @throws DuplicateMessageError for a repeat.
+ *
+ * Source: 08 §5.
+ */
 export function decryptPreKeyMessage(
-  _crypto: CryptoProvider,
-  _record: SessionRecord,
-  _input: Ends & {
+  crypto: CryptoProvider,
+  record: SessionRecord,
+  input: Ends & {
     readonly message: PreKeySignalMessage;
     readonly accept: AcceptInput | undefined;
   },
 ): Transition<SessionRecord, Bytes> {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+  const { message, accept } = input;
+  const found = findSession(record, message);
+  if (found !== undefined) {
+    const opened = tryOpen(crypto, found.session, input, message.message);
+    if (opened === undefined) throw notDecrypted();
+    const { archived } = record;
+    const { archivedIndex } = found;
+    if (archivedIndex === undefined) {
+      return { ...opened, state: { current: opened.state, archived } };
+    }
+    const rest = [...archived.slice(0, archivedIndex), ...archived.slice(archivedIndex + 1)];
+    const promoted = promote(record, rest, opened.state);
+    const consumed = [...opened.consumed, archived[archivedIndex] as Bytes, ...promoted.consumed];
+    return { state: promoted.state, output: opened.output, consumed };
+  }
+  // 08 §5 step 4. A version 3 handshake has no KEM, or one that nothing binds. ATK-B02.
+  refuseOldHandshake(message);
+  if (accept === undefined) throw new StateError('STATE_NO_PREKEY', 'no prekeys for a new session');
+  const session = acceptSession(crypto, input, message, accept);
+  const opened = tryOpen(crypto, session, input, message.message);
+  if (opened === undefined) {
+    wipe(...sessionSecrets(session));
+    throw notDecrypted();
+  }
+  const promoted = promote(record, record.archived, opened.state);
+  return {
+    state: promoted.state,
+    output: opened.output,
+    consumed: [...opened.consumed, ...promoted.consumed],
+  };
 }
 
-export function archiveCurrentSession(
-  _record: SessionRecord,
+/**
+ * A new session needs a version 4 handshake.
+ *
+ * @throws VerificationError `VERIFY_DOWNGRADE`
+ */
+export function refuseOldHandshake(message: PreKeySignalMessage): void {
+  if (message.version < MESSAGE_VERSION) {
+    throw new VerificationError('VERIFY_DOWNGRADE', 'X3DH no longer supported');
+  }
+}
+
+/** Open `message` with one session, or `undefined` when it does not; a duplicate is thrown. 08 §4. */
+function tryOpen(
+  crypto: CryptoProvider,
+  session: Session,
+  ends: Ends,
+  message: SignalMessage,
+): Transition<Session, Bytes> | undefined {
+  // Version 0 in storage is from before the field existed and means 2, which no message has.
+  if (session.version !== message.version) return undefined;
+  try {
+    const localIdentity = sound(session.localIdentity, 'local identity key');
+    const remoteIdentity = remoteIdentityOf(session);
+    const ratchet = ratchetOf(session);
+    const jumps = isSelf(ends, localIdentity, remoteIdentity)
+      ? MAX_FORWARD_JUMPS_SELF
+      : MAX_FORWARD_JUMPS;
+    const expected =
+      message.addresses === undefined ? undefined : addressesField(ends.remote, ends.local);
+    const opened = openMessage(
+      crypto,
+      { localIdentity, remoteIdentity, ratchet, spqr: session.spqr.state },
+      message,
+      expected,
+      jumps,
+    );
+    const next = opened.state.ratchet;
+    return {
+      state: {
+        ...session,
+        rootKey: next.rootKey,
+        previousCounter: next.previousCounter,
+        sender: next.sender,
+        receivers: next.receivers,
+        // Answered: no more handshake in our messages, and the session no longer goes stale.
+        pendingPreKey: undefined,
+        pendingKemPreKey: undefined,
+        spqr: StoredSpqr.fromState(opened.state.spqr),
+      },
+      output: opened.output,
+      consumed: [
+        ...opened.consumed,
+        ...session.spqr.secrets,
+        ...staleEncodings(ratchet.receivers, next.receivers),
+      ],
+    };
+  } catch (error) {
+    if (error instanceof DuplicateMessageError) throw error;
+    // One answer for every cause: MAC, padding, addresses, SPQR, far jump, damaged state. ATK-A08.
+    if (error instanceof QasidError) return undefined;
+    throw error;
+  }
+}
+
+function ratchetOf(session: Session): RatchetState {
+  return {
+    rootKey: sound(session.rootKey, 'root key'),
+    sender: sound(session.sender, 'sender chain'),
+    receivers: session.receivers.map((receiver) => sound(receiver, 'receiver chain')),
+    previousCounter: session.previousCounter,
+  };
+}
+
+/** Remembered encodings of skipped keys that the next state no longer has in this form. */
+function staleEncodings(
+  before: readonly ReceiverChain[],
+  after: readonly ReceiverChain[],
+): readonly Uint8Array[] {
+  const kept = new Set(after.map((receiver) => receiver.skipped));
+  return before
+    .filter((receiver) => !kept.has(receiver.skipped))
+    .flatMap((receiver) => forgetSkippedKeys(receiver.skipped));
+}
+
+function notDecrypted(): VerificationError {
+  return new VerificationError('VERIFY_DECRYPTION', 'decryption failed');
+}
+
+/** `undefined` for an archived session that does not decode; it is kept all the same. */
+function decodeArchived(bytes: Bytes): Session | undefined {
+  try {
+    return inMemory(decodeSessionStructure(bytes));
+  } catch (error) {
+    if (error instanceof QasidError) return undefined;
+    throw error;
+  }
+}
+
+/** Make `session` current and archive the current one of `record` in front of `archived`. 08 §1. */
+function promote(
+  record: SessionRecord,
+  archived: readonly Bytes[],
+  session: Session,
 ): Transition<SessionRecord, undefined> {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+  const older = archive(record.current, archived);
+  return {
+    state: { current: session, archived: older.state },
+    output: undefined,
+    consumed: older.consumed,
+  };
 }
 
-export function isUsable(_record: SessionRecord, _nowMs: number): boolean {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+/**
+ * Stop using the current session for sending. It stays able to receive, and forgets its handshake.
+ *
+ * Source: 08 §1.
+ */
+export function archiveCurrentSession(record: SessionRecord): Transition<SessionRecord, undefined> {
+  const older = archive(record.current, record.archived);
+  return {
+    state: { current: undefined, archived: older.state },
+    output: undefined,
+    consumed: older.consumed,
+  };
 }
 
-export function remoteIdentityOf(_session: Session): PublicKey {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+function archive(
+  current: Session | undefined,
+  archived: readonly Bytes[],
+): Transition<readonly Bytes[], undefined> {
+  if (current === undefined) return { state: archived, output: undefined, consumed: [] };
+  const kept = archived.slice(0, MAX_ARCHIVED_SESSIONS - 1);
+  const quiet = { ...current, pendingPreKey: undefined, pendingKemPreKey: undefined };
+  return {
+    state: [encodeSessionStructure(onDisk(quiet)), ...kept],
+    output: undefined,
+    consumed: [...archived.slice(kept.length), ...sessionSecrets(current)],
+  };
 }
 
-export function recordSecrets(_record: SessionRecord): readonly Uint8Array[] {
-  throw new InternalError('INTERNAL_INVARIANT', 'not built yet');
+/** The secret buffers of a session in memory. */
+function sessionSecrets(session: Session): readonly Uint8Array[] {
+  const secrets: Uint8Array[] = [...session.spqr.secrets];
+  const { rootKey, sender } = session;
+  if (!(rootKey instanceof Damaged)) secrets.push(rootKey);
+  if (sender !== undefined && !(sender instanceof Damaged)) secrets.push(...senderSecrets(sender));
+  for (const receiver of session.receivers) {
+    if (receiver instanceof Damaged) continue;
+    secrets.push(...receiverSecrets(receiver), ...forgetSkippedKeys(receiver.skipped));
+  }
+  return secrets;
+}
+
+/** The secret buffers of a record that is being deleted. */
+export function recordSecrets(record: SessionRecord): readonly Uint8Array[] {
+  return [...record.archived, ...(record.current ? sessionSecrets(record.current) : [])];
+}
+
+/**
+ * Whether a message can be sent without a new handshake: there is a current session, it can send, has
+ * been answered within 30 days if it must be, and is protected by SPQR.
+ *
+ * Source: 08 §6.
+ */
+export function isUsable(record: SessionRecord, nowMs: number): boolean {
+  const session = record.current;
+  return (
+    session !== undefined &&
+    session.sender !== undefined &&
+    !isStale(session, nowMs) &&
+    session.version >= MESSAGE_VERSION &&
+    session.spqr.encoded.length > 0
+  );
+}
+
+/** Exactly 30 days is not stale, one millisecond more is. ATK-C13. */
+function isStale(session: Session, nowMs: number): boolean {
+  if (session.pendingPreKey === undefined) return false;
+  const createdMs = session.pendingPreKey.createdAtSeconds * 1000;
+  return createdMs + UNACKNOWLEDGED_SESSION_MAX_MS < nowMs;
+}
+
+/** @throws StateError `STATE_INVALID_SESSION` */
+export function remoteIdentityOf(session: Session): PublicKey {
+  return sound(session.remoteIdentity, 'remote identity key');
 }
