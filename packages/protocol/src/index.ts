@@ -46,6 +46,7 @@ export {
   generateSignedPreKey,
   verifyBundle,
   type KemPreKeyRecord,
+  type PreKeyBundle,
   type PreKeyRecord,
   type SignedPreKeyRecord,
 } from './prekeys.js';
@@ -55,6 +56,9 @@ export * from './stores.js';
 
 // 11 Wire: the protobuf subset, for formats that build on it
 export { ProtoReader, ProtoWriter } from './wire/protobuf.js';
+
+// 08 Session: a store in memory
+export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 
 // 08 Session: what a program calls
 export {

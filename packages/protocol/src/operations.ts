@@ -9,31 +9,34 @@ import { samePublicBytes, type Bytes } from './bytes.js';
 import type { CryptoProvider } from './crypto/provider.js';
 import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
-import { wipe } from './secret.js';
 import {
-  archiveCurrentSession,
-  decodeSessionRecord,
+  decodeKemPreKeyRecord,
+  decodePreKeyRecord,
+  decodeSignedPreKeyRecord,
+  type PreKeyBundle,
+} from './prekeys.js';
+import { wipe, type Transition } from './secret.js';
+import {
   decryptMessage,
   decryptPreKeyMessage,
-  EMPTY_RECORD,
-  encodeSessionRecord,
   encryptMessage,
   initiateSession,
   isKnownSession,
+  refuseOldHandshake,
+  type AcceptInput,
+} from './session.js';
+import {
+  archiveCurrentSession,
+  decodeSessionRecord,
+  EMPTY_RECORD,
+  encodeSessionRecord,
   isUsable,
   recordSecrets,
   remoteIdentityOf,
-  type AcceptInput,
   type SessionRecord,
-} from './session.js';
+} from './session-record.js';
 import type { ProtocolStore, StoreChanges } from './stores.js';
-import {
-  addressText,
-  type Address,
-  type KeyPair,
-  type PreKeyBundle,
-  type PublicKey,
-} from './types.js';
+import { addressText, type Address, type KeyPair, type PublicKey } from './types.js';
 import {
   decodePreKeySignalMessage,
   decodeSignalMessage,
@@ -102,11 +105,7 @@ class Draft {
   step<Output>(
     address: Address,
     version: number,
-    transition: {
-      readonly state: SessionRecord;
-      readonly output: Output;
-      readonly consumed: readonly Uint8Array[];
-    },
+    transition: Transition<SessionRecord, Output>,
   ): Output {
     this.sessions.set(addressText(address), { address, version, record: transition.state });
     for (const secret of transition.consumed) this.consumed.push(secret);
@@ -271,11 +270,13 @@ export class Operations<Extra = unknown> {
     const newSession = !isKnownSession(record, message);
     const accept = newSession ? await this.#loadAcceptKeys(message) : undefined;
     const input = { local: this.#local, remote, message, accept };
-    const plaintext = draft.step(
-      remote,
-      version,
-      decryptPreKeyMessage(this.#crypto, record, input),
-    );
+    let plaintext: Bytes;
+    try {
+      plaintext = draft.step(remote, version, decryptPreKeyMessage(this.#crypto, record, input));
+    } finally {
+      // Decoded for this handshake only; the store keeps its own.
+      wipe(accept?.signedPreKey.secret, accept?.preKey?.secret, accept?.kemPreKey.secret);
+    }
     const result = { plaintext, remoteIdentity: message.identityKey, newSession, firstUse };
     // One-time keys die in the commit that stores the opened message, and only there.
     const used: StoreChanges<Extra> =
@@ -299,8 +300,27 @@ export class Operations<Extra = unknown> {
     return result;
   }
 
+  /** Our half of the handshake that `message` names, looked up in the order signed, KEM, one-time. */
   async #loadAcceptKeys(message: PreKeySignalMessage): Promise<AcceptInput> {
-    throw new StateError('STATE_NO_PREKEY', `no signed prekey ${message.signedPreKeyId}`);
+    refuseOldHandshake(message);
+    const { signedPreKeyId, kem, preKeyId } = message;
+    const signedRecord = await this.#store.loadSignedPreKey(signedPreKeyId);
+    if (signedRecord === undefined) throw noPreKey('signed prekey', signedPreKeyId);
+    const kemRecord = kem && (await this.#store.loadKemPreKey(kem.preKeyId));
+    if (kemRecord === undefined) throw noPreKey('KEM prekey', kem?.preKeyId);
+    let preKey: KeyPair | undefined;
+    if (preKeyId !== undefined) {
+      const record = await this.#store.loadPreKey(preKeyId);
+      if (record === undefined) throw noPreKey('one-time prekey', preKeyId);
+      preKey = decodePreKeyRecord(record).keyPair;
+    }
+    return {
+      identity: await this.#ownIdentity(),
+      localRegistrationId: await this.#store.loadLocalRegistrationId(),
+      signedPreKey: decodeSignedPreKeyRecord(signedRecord).keyPair,
+      preKey,
+      kemPreKey: decodeKemPreKeyRecord(kemRecord.record).keyPair,
+    };
   }
 
   /** Whether a message to `remote` can be encrypted without a new bundle. */
@@ -478,6 +498,10 @@ export class Operations<Extra = unknown> {
 function currentOf(record: SessionRecord): NonNullable<SessionRecord['current']> {
   if (record.current === undefined) throw new StateError('STATE_NO_SESSION', 'no current session');
   return record.current;
+}
+
+function noPreKey(kind: string, id: number | undefined): StateError {
+  return new StateError('STATE_NO_PREKEY', `no ${kind} ${id}`);
 }
 
 /** By code, not class: the adapter may come with another copy of this package. */

@@ -8,34 +8,32 @@
 import { copyBytes, samePublicBytes, type Bytes } from './bytes.js';
 import { equalBytes } from './crypto/constant-time.js';
 import type { CryptoProvider } from './crypto/provider.js';
-import {
-  ratchetChain,
-  receiverSecrets,
-  senderSecrets,
-  type RatchetState,
-  type ReceiverChain,
-} from './double-ratchet.js';
+import { ratchetChain, type RatchetState, type ReceiverChain } from './double-ratchet.js';
 import { DuplicateMessageError, QasidError, StateError, VerificationError } from './errors.js';
 import {
-  MAX_ARCHIVED_SESSIONS,
   MAX_FORWARD_JUMPS,
   MAX_FORWARD_JUMPS_SELF,
   MESSAGE_VERSION,
   SPQR_MAX_JUMP,
   SPQR_MAX_JUMP_SELF,
   SPQR_MAX_OUT_OF_ORDER_KEYS,
-  UNACKNOWLEDGED_SESSION_MAX_MS,
 } from './limits.js';
 import { accept as acceptAgreement, initiate as initiateAgreement } from './pqxdh.js';
+import { verifyBundle, type PreKeyBundle } from './prekeys.js';
 import { wipe, type Transition } from './secret.js';
 import {
-  decodeSpqrState,
-  encodeSpqrState,
-  initialSpqrState,
-  type SpqrState,
-} from './spqr/index.js';
+  decodeArchived,
+  isStale,
+  promote,
+  remoteIdentityOf,
+  sessionSecrets,
+  StoredSpqr,
+  type Session,
+  type SessionRecord,
+} from './session-record.js';
+import { initialSpqrState, type SpqrState } from './spqr/index.js';
 import { openMessage, sealMessage } from './triple-ratchet.js';
-import type { Address, KemKeyPair, KeyPair, PreKeyBundle, PrivateKey, PublicKey } from './types.js';
+import type { Address, KemKeyPair, KeyPair, PrivateKey, PublicKey } from './types.js';
 import { addressesField, serviceIdBytes } from './wire/addresses.js';
 import {
   encodePreKeySignalMessage,
@@ -43,70 +41,7 @@ import {
   type PreKeySignalMessage,
   type SignalMessage,
 } from './wire/messages.js';
-import {
-  Damaged,
-  decodeRecordStructure,
-  decodeSessionStructure,
-  encodeRecordStructure,
-  encodeSessionStructure,
-  forgetSkippedKeys,
-  sound,
-  type SessionStructure,
-} from './wire/records.js';
-
-/**
- * The SPQR state of a session, decoded when first needed and encoded when first stored. A damaged state
- * must not keep a record from loading: other sessions in it may be sound.
- */
-export class StoredSpqr {
-  #encoded: Bytes | undefined;
-  #state: SpqrState | undefined;
-
-  private constructor(encoded: Bytes | undefined, state: SpqrState | undefined) {
-    this.#encoded = encoded;
-    this.#state = state;
-  }
-
-  static fromBytes(encoded: Bytes): StoredSpqr {
-    return new StoredSpqr(encoded, undefined);
-  }
-
-  static fromState(state: SpqrState): StoredSpqr {
-    return new StoredSpqr(undefined, state);
-  }
-
-  /** @throws DecodeError `DECODE_SPQR_STATE` */
-  get state(): SpqrState {
-    this.#state ??= decodeSpqrState(this.encoded);
-    return this.#state;
-  }
-
-  get encoded(): Bytes {
-    if (this.#encoded === undefined) {
-      if (this.#state === undefined) throw new StateError('STATE_INVALID_SESSION', 'no SPQR state');
-      this.#encoded = encodeSpqrState(this.#state);
-    }
-    return this.#encoded;
-  }
-
-  /** The encoded form when there is one, to be wiped once the state is replaced. */
-  get secrets(): readonly Uint8Array[] {
-    return this.#encoded === undefined ? [] : [this.#encoded];
-  }
-}
-
-/** One session in memory. */
-export type Session = SessionStructure<StoredSpqr>;
-
-/** Everything kept for one address, in memory. */
-export interface SessionRecord {
-  readonly current: Session | undefined;
-  /** Encoded sessions, newest first; decoded when a message is tried on them. */
-  readonly archived: readonly Bytes[];
-}
-
-/** The record of an address we never spoke to. */
-export const EMPTY_RECORD: SessionRecord = { current: undefined, archived: [] };
+import { forgetSkippedKeys, sound } from './wire/records.js';
 
 /** Both ends of a session. */
 export interface Ends {
@@ -118,7 +53,6 @@ export interface Ends {
 export interface InitiateInput extends Ends {
   readonly identity: KeyPair;
   readonly localRegistrationId: number;
-  /** Verified: `verifyBundle` of chapter 03 has passed. */
   readonly bundle: PreKeyBundle;
   readonly nowMs: number;
 }
@@ -139,33 +73,10 @@ export interface Encrypted {
 }
 
 /**
- * Parse a stored record. Empty input is the empty record.
+ * Start a session from a bundle and make it current. Always version 4, always with SPQR.
  *
- * @throws DecodeError `DECODE_SESSION_RECORD`.
- */
-export function decodeSessionRecord(bytes: Uint8Array): SessionRecord {
-  const { current, archived } = decodeRecordStructure(bytes);
-  return { current: current && inMemory(current), archived };
-}
-
-/** Encode a record, canonical byte for byte. The result is secret. */
-export function encodeSessionRecord(record: SessionRecord): Bytes {
-  const { current, archived } = record;
-  return encodeRecordStructure({ current: current && onDisk(current), archived });
-}
-
-function inMemory(session: SessionStructure): Session {
-  return { ...session, spqr: StoredSpqr.fromBytes(session.spqr) };
-}
-
-function onDisk(session: Session): SessionStructure {
-  return { ...session, spqr: session.spqr.encoded };
-}
-
-/**
- * Start a session from a verified bundle and make it current. Always version 4, always with SPQR.
- *
- * @throws VerificationError `VERIFY_KEY_AGREEMENT` for keys of low order.
+ * @throws VerificationError `VERIFY_SIGNATURE` for a bundle that fails chapter 03's check;
+ * `VERIFY_KEY_AGREEMENT` for keys of low order.
  *
  * Source: 08 §2, 04 §2.
  */
@@ -175,6 +86,8 @@ export function initiateSession(
   input: InitiateInput,
 ): Transition<SessionRecord, undefined> {
   const { identity, bundle } = input;
+  // Here rather than in the caller: there is no way to a session around the signatures. ATK-B01.
+  verifyBundle(crypto, bundle);
   const theirSignedPreKey = bundle.signedPreKey.public;
   const baseKey = crypto.x25519KeyPair();
   const { agreement, kemCiphertext } = initiateAgreement(crypto, {
@@ -591,103 +504,4 @@ function staleEncodings(
 
 function notDecrypted(): VerificationError {
   return new VerificationError('VERIFY_DECRYPTION', 'decryption failed');
-}
-
-/** `undefined` for an archived session that does not decode; it is kept all the same. */
-function decodeArchived(bytes: Bytes): Session | undefined {
-  try {
-    return inMemory(decodeSessionStructure(bytes));
-  } catch (error) {
-    if (error instanceof QasidError) return undefined;
-    throw error;
-  }
-}
-
-/** Make `session` current and archive the current one of `record` in front of `archived`. 08 §1. */
-function promote(
-  record: SessionRecord,
-  archived: readonly Bytes[],
-  session: Session,
-): Transition<SessionRecord, undefined> {
-  const older = archive(record.current, archived);
-  return {
-    state: { current: session, archived: older.state },
-    output: undefined,
-    consumed: older.consumed,
-  };
-}
-
-/**
- * Stop using the current session for sending. It stays able to receive, and forgets its handshake.
- *
- * Source: 08 §1.
- */
-export function archiveCurrentSession(record: SessionRecord): Transition<SessionRecord, undefined> {
-  const older = archive(record.current, record.archived);
-  return {
-    state: { current: undefined, archived: older.state },
-    output: undefined,
-    consumed: older.consumed,
-  };
-}
-
-function archive(
-  current: Session | undefined,
-  archived: readonly Bytes[],
-): Transition<readonly Bytes[], undefined> {
-  if (current === undefined) return { state: archived, output: undefined, consumed: [] };
-  const kept = archived.slice(0, MAX_ARCHIVED_SESSIONS - 1);
-  const quiet = { ...current, pendingPreKey: undefined, pendingKemPreKey: undefined };
-  return {
-    state: [encodeSessionStructure(onDisk(quiet)), ...kept],
-    output: undefined,
-    consumed: [...archived.slice(kept.length), ...sessionSecrets(current)],
-  };
-}
-
-/** The secret buffers of a session in memory. */
-function sessionSecrets(session: Session): readonly Uint8Array[] {
-  const secrets: Uint8Array[] = [...session.spqr.secrets];
-  const { rootKey, sender } = session;
-  if (!(rootKey instanceof Damaged)) secrets.push(rootKey);
-  if (sender !== undefined && !(sender instanceof Damaged)) secrets.push(...senderSecrets(sender));
-  for (const receiver of session.receivers) {
-    if (receiver instanceof Damaged) continue;
-    secrets.push(...receiverSecrets(receiver), ...forgetSkippedKeys(receiver.skipped));
-  }
-  return secrets;
-}
-
-/** The secret buffers of a record that is being deleted. */
-export function recordSecrets(record: SessionRecord): readonly Uint8Array[] {
-  return [...record.archived, ...(record.current ? sessionSecrets(record.current) : [])];
-}
-
-/**
- * Whether a message can be sent without a new handshake: there is a current session, it can send, has
- * been answered within 30 days if it must be, and is protected by SPQR.
- *
- * Source: 08 §6.
- */
-export function isUsable(record: SessionRecord, nowMs: number): boolean {
-  const session = record.current;
-  return (
-    session !== undefined &&
-    session.sender !== undefined &&
-    !isStale(session, nowMs) &&
-    session.version >= MESSAGE_VERSION &&
-    session.spqr.encoded.length > 0
-  );
-}
-
-/** Exactly 30 days is not stale, one millisecond more is. ATK-C13. */
-function isStale(session: Session, nowMs: number): boolean {
-  if (session.pendingPreKey === undefined) return false;
-  const createdMs = session.pendingPreKey.createdAtSeconds * 1000;
-  return createdMs + UNACKNOWLEDGED_SESSION_MAX_MS < nowMs;
-}
-
-/** @throws StateError `STATE_INVALID_SESSION` */
-export function remoteIdentityOf(session: Session): PublicKey {
-  return sound(session.remoteIdentity, 'remote identity key');
 }

@@ -38,26 +38,6 @@ export interface KemKeyPair {
   readonly secret: KemSecretKey;
 }
 
-/** The public prekeys one handshake needs, as a relay hands them out. Spec 03. */
-export interface PreKeyBundle {
-  /** 0 to 2^32 - 1. */
-  readonly registrationId: number;
-  /** 1 to 127. */
-  readonly deviceId: number;
-  readonly identityKey: PublicKey;
-  readonly preKey?: { readonly id: number; readonly public: PublicKey } | undefined;
-  readonly signedPreKey: {
-    readonly id: number;
-    readonly public: PublicKey;
-    readonly signature: Uint8Array;
-  };
-  readonly kemPreKey: {
-    readonly id: number;
-    readonly public: KemPublicKey;
-    readonly signature: Uint8Array;
-  };
-}
-
 /** Unit that holds sessions: an account's name and one of its devices. */
 export interface Address {
   /** Service id text (UUID) in Qasid; any string for compatible peers. */

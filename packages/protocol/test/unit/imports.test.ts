@@ -48,6 +48,7 @@ function layerOf(file: string): Layer | undefined {
   if (name === 'wire/protobuf') return { kind: 'protobuf' };
   if (name.startsWith('wire/')) return { kind: 'wire' };
   if (name.startsWith('envelope/')) return { kind: 'envelope' };
+  if (name === 'memory-store') return { kind: 'stores' };
   if (name === 'stores' || name === 'operations' || name === 'index') return { kind: name };
   const chapter = CHAPTERS.find(([prefix]) => name.startsWith(prefix));
   return chapter && { kind: 'chapter', number: chapter[1] };
@@ -91,7 +92,7 @@ function mayImport(from: string, to: string, type: boolean): boolean {
       }
       return other.kind === 'wire' || other.kind === 'protobuf';
     case 'stores':
-      return type && other.kind === 'chapter';
+      return other.kind === 'stores' || (type && other.kind === 'chapter');
     case 'operations':
       return other.kind === 'chapter' || other.kind === 'wire' || other.kind === 'stores';
     case 'envelope':
