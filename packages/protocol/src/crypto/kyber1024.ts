@@ -7,7 +7,7 @@
  */
 import { type Bytes, concatBytes } from '../bytes.js';
 import { VerificationError } from '../errors.js';
-import { wipe } from '../secret.js';
+import { redacted, wipe } from '../secret.js';
 import {
   type KemCiphertext,
   type KemKeyPair,
@@ -35,7 +35,10 @@ export function generateKyber(sponge: Sponge, seed: Uint8Array): KemKeyPair {
   const { ek, s } = generatePke(sponge, MLKEM1024, expanded.subarray(0, 32), expanded.subarray(32));
   const secret = concatBytes(TYPE_BYTE, s, ek, sponge.sha3_256(ek), seed.subarray(32));
   wipe(expanded, s);
-  return { public: toKemPublicKey(concatBytes(TYPE_BYTE, ek)), secret: toKemSecretKey(secret) };
+  return redacted({
+    public: toKemPublicKey(concatBytes(TYPE_BYTE, ek)),
+    secret: toKemSecretKey(secret),
+  });
 }
 
 /**

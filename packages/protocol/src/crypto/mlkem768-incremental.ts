@@ -6,7 +6,7 @@
  * Spec: spec/06-spqr.md; arithmetic spec/01-primitives.md §4. Vectors: spqr/mlkem-incremental.json.
  */
 import { type Bytes, concatBytes, samePublicBytes } from '../bytes.js';
-import { wipe } from '../secret.js';
+import { redacted, wipe } from '../secret.js';
 import { expectLength } from './lengths.js';
 import {
   decapsulate,
@@ -43,7 +43,7 @@ export function generateIncremental(sponge: Sponge, seed: Uint8Array): Increment
   const dk = concatBytes(s, ek, hash, seed.subarray(32));
   const header = concatBytes(rho, hash);
   wipe(expanded, s);
-  return { header, ekVector: ek.slice(0, EK_VECTOR_BYTES), dk };
+  return redacted({ header, ekVector: ek.slice(0, EK_VECTOR_BYTES), dk });
 }
 
 /** First half of an encapsulation, before the key's vector is known. @throws UsageError `USAGE_LENGTH` */
@@ -65,7 +65,7 @@ export function encapsulateFirst(
   const sharedSecret = keyAndCoins.slice(0, 32);
   wipe(keyAndCoins);
   wipePolys(r, e2);
-  return { ct1, encapsState, sharedSecret };
+  return redacted({ ct1, encapsState, sharedSecret });
 }
 
 /** Second half: ct2. The encaps state is not changed. @throws UsageError `USAGE_LENGTH` */

@@ -10,6 +10,7 @@ import { sha256, sha512 } from '@noble/hashes/sha2.js';
 
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
 import { VerificationError } from '../errors.js';
+import { redacted } from '../secret.js';
 import {
   CURVE_KEY_TYPE,
   type PrivateKey,
@@ -19,6 +20,7 @@ import {
 } from '../types.js';
 import { isCanonical } from './canonical.js';
 import { isAllZero } from './constant-time.js';
+import { verifyEd25519 } from './ed25519.js';
 import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength } from './lengths.js';
@@ -44,11 +46,13 @@ function nobleHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
   return own(mac.digest());
 }
 
-function noblePublicKey(secret: PrivateKey): PublicKey {
+/** Public key of a clamped private key. */
+export function noblePublicKey(secret: PrivateKey): PublicKey {
   return toPublicKey(concatBytes(TYPE_BYTE, curve.scalarMultBase(secret)));
 }
 
-function nobleX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
+/** X25519 with the check for an all-zero result. */
+export function nobleX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
   let shared: Bytes;
   try {
     shared = own(curve.scalarMult(secret, theirs.subarray(1)));
@@ -74,7 +78,7 @@ export const nobleProvider: CryptoProvider = {
 
   x25519KeyPair() {
     const secret = clampedKey(webRandomBytes(32));
-    return { public: noblePublicKey(secret), secret };
+    return redacted({ public: noblePublicKey(secret), secret });
   },
   x25519PublicKey: noblePublicKey,
   x25519: nobleX25519,
@@ -85,20 +89,13 @@ export const nobleProvider: CryptoProvider = {
 
   ed25519KeyPair() {
     const secret = webRandomBytes(32);
-    return { public: own(ed25519.getPublicKey(secret)), secret };
+    return redacted({ public: own(ed25519.getPublicKey(secret)), secret });
   },
   ed25519Sign(secret, message) {
     expectLength(secret, 32, 'Ed25519 seed');
     return own(ed25519.sign(message, secret));
   },
-  ed25519Verify(key, message, signature) {
-    if (key.length !== 32 || signature.length !== 64) return false;
-    try {
-      return ed25519.verify(signature, message, key, { zip215: false });
-    } catch {
-      return false;
-    }
-  },
+  ed25519Verify: (key, message, signature) => verifyEd25519(nobleSha512, key, message, signature),
 
   aesCbcEncrypt(key, iv, plaintext) {
     expectLength(key, 32, 'AES key');

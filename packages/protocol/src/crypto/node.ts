@@ -1,11 +1,283 @@
 /**
  * 01 Primitives. The provider for Node: node:crypto where it is faster, noble for the rest.
+ *
+ * Same results as noble.ts, byte for byte; test/unit/crypto-provider.test.ts runs on both. Where a runtime
+ * lacks a function or a behaviour this file rests on, that function falls back to noble's.
+ * Spec: spec/01-primitives.md §6.
  */
-import { nobleProvider } from './noble.js';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPublicKey,
+  diffieHellman,
+  getHashes,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
+
+import { type Bytes, concatBytes, copyBytes, samePublicBytes } from '../bytes.js';
+import { VerificationError } from '../errors.js';
+import { redacted, wipe } from '../secret.js';
+import {
+  CURVE_KEY_TYPE,
+  type PrivateKey,
+  type PublicKey,
+  toPrivateKey,
+  toPublicKey,
+} from '../types.js';
+import { isCanonical } from './canonical.js';
+import { isAllZero } from './constant-time.js';
+import { isStrictEd25519Key } from './ed25519.js';
+import { hkdf } from './hkdf.js';
+import { kemFunctions, nobleSponge } from './kem.js';
+import { expectLength } from './lengths.js';
+import type { Sponge } from './mlkem.js';
+import { noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
+import { KeyCache } from './node-keys.js';
 import type { CryptoProvider } from './provider.js';
+import { hasValidRange, signXeddsa, toEdwards, verifyXeddsa } from './xeddsa.js';
+
+const x25519Keys = new KeyCache('X25519');
+const ed25519Keys = new KeyCache('Ed25519');
+
+function nodeRandomBytes(length: number): Bytes {
+  return plain(randomBytes(length));
+}
+
+function hasher(algorithm: string): (...parts: readonly Uint8Array[]) => Bytes {
+  return (...parts) => {
+    const hash = createHash(algorithm);
+    for (const part of parts) hash.update(part);
+    return plain(hash.digest());
+  };
+}
+
+const nodeSha512 = hasher('sha512');
+
+function nodeHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
+  const mac = createHmac('sha256', key);
+  for (const part of parts) mac.update(part);
+  return plain(mac.digest());
+}
+
+function nodePublicKey(secret: PrivateKey): PublicKey {
+  if (!nativeCurves()) return noblePublicKey(secret);
+  return withType(x25519Keys.derive(secret));
+}
+
+function nodeX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
+  if (!nativeCurves()) return nobleX25519(secret, theirs);
+  return agree(secret, theirs);
+}
+
+function agree(secret: PrivateKey, theirs: PublicKey): Bytes {
+  const privateKey = x25519Keys.privateKey(secret);
+  const publicKey = x25519Keys.publicKey(theirs, theirs.subarray(1));
+  let shared: Bytes;
+  try {
+    shared = plain(diffieHellman({ privateKey, publicKey }));
+  } catch (cause) {
+    // OpenSSL refuses an all-zero result with an error that has no code of its own.
+    throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement', { cause });
+  }
+  if (isAllZero(shared)) {
+    throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement');
+  }
+  return shared;
+}
+
+/** Edwards KeyObjects of Montgomery keys, by array; index is the sign. `raw` guards against rewriting. */
+const converted = new WeakMap<
+  Uint8Array,
+  { readonly raw: Bytes; readonly keys: [KeyObject | undefined, KeyObject | undefined] }
+>();
+
+function edwardsKeyObject(key: PublicKey, sign: 0 | 1): KeyObject | undefined {
+  let known = converted.get(key);
+  if (known === undefined || !samePublicBytes(known.raw, key)) {
+    known = { raw: copyBytes(key), keys: [undefined, undefined] };
+    converted.set(key, known);
+  }
+  const cached = known.keys[sign];
+  if (cached !== undefined) return cached;
+  const encoded = toEdwards(key, sign);
+  if (encoded === undefined) return undefined;
+  const imported = ed25519Keys.publicKey(encoded, encoded);
+  known.keys[sign] = imported;
+  return imported;
+}
+
+/**
+ * XEdDSA verification that asks OpenSSL first. Its yes is a yes: it hashes the same bytes, demands the same
+ * equation without cofactor, and is stricter only about s (below l, where peers allow 2^253). So only a no
+ * goes on to the exact rules. Proof: 01 §3.4; the property test tries s + l, torsion and low order.
+ */
+function nodeVerifyXeddsa(
+  key: PublicKey,
+  signature: Uint8Array,
+  parts: readonly Uint8Array[],
+): boolean {
+  if (!hasValidRange(signature)) return false;
+  if (nativeCurves()) {
+    const edwardsKey = edwardsKeyObject(key, ((signature[63] as number) >> 7) as 0 | 1);
+    // u = -1 has no Edwards form.
+    if (edwardsKey === undefined) return false;
+    const plainSignature = copyBytes(signature);
+    plainSignature[63] = (plainSignature[63] as number) & 0x7f;
+    if (verify(null, joined(parts), edwardsKey, plainSignature)) return true;
+  }
+  return verifyXeddsa(nodeSha512, key, signature, parts);
+}
 
 /** The provider for Node. */
-export const nodeProvider: CryptoProvider = { ...nobleProvider, name: 'node' };
+export const nodeProvider: CryptoProvider = {
+  name: 'node',
+  randomBytes: nodeRandomBytes,
+
+  sha256: hasher('sha256'),
+  sha512: nodeSha512,
+  hmacSha256: nodeHmac,
+  hkdfSha256: (salt, ikm, info, length) => hkdf(nodeHmac, salt, ikm, info, length),
+
+  x25519KeyPair() {
+    if (!nativeCurves()) return nobleProvider.x25519KeyPair();
+    const pair = x25519Keys.generate(toPrivateKey);
+    return redacted({ public: withType(pair.public), secret: pair.secret });
+  },
+  x25519PublicKey: nodePublicKey,
+  x25519: nodeX25519,
+  isCanonicalPublicKey: (key) => isCanonical(nodeX25519, key),
+
+  xeddsaSign: (secret, random, ...parts) => signXeddsa(nodeSha512, secret, random, parts),
+  xeddsaVerify: (key, signature, ...parts) => nodeVerifyXeddsa(key, signature, parts),
+
+  ed25519KeyPair() {
+    if (!nativeCurves()) return nobleProvider.ed25519KeyPair();
+    return redacted(ed25519Keys.generate((secret) => secret));
+  },
+  ed25519Sign(secret, message) {
+    expectLength(secret, 32, 'Ed25519 seed');
+    if (!nativeCurves()) return nobleProvider.ed25519Sign(secret, message);
+    return plain(sign(null, message, ed25519Keys.privateKey(secret)));
+  },
+  ed25519Verify(key, message, signature) {
+    if (!nativeCurves()) return nobleProvider.ed25519Verify(key, message, signature);
+    if (signature.length !== 64 || !isStrictEd25519Key(key)) return false;
+    return verify(null, message, ed25519Keys.publicKey(key, key), signature);
+  },
+
+  aesCbcEncrypt(key, iv, plaintext) {
+    expectLength(key, 32, 'AES key');
+    expectLength(iv, 16, 'AES IV');
+    const cipher = createCipheriv('aes-256-cbc', key, iv);
+    return concatBytes(cipher.update(plaintext), cipher.final());
+  },
+  aesCbcDecrypt(key, iv, ciphertext) {
+    expectLength(key, 32, 'AES key');
+    expectLength(iv, 16, 'AES IV');
+    if (ciphertext.length === 0 || ciphertext.length % 16 !== 0) return undefined;
+    const decipher = createDecipheriv('aes-256-cbc', key, iv);
+    const head = decipher.update(ciphertext);
+    try {
+      const tail = decipher.final();
+      const plaintext = concatBytes(head, tail);
+      wipe(tail);
+      return plaintext;
+    } catch {
+      return undefined;
+    } finally {
+      wipe(head);
+    }
+  },
+
+  ...kemFunctions(nodeSponge(), nodeRandomBytes),
+};
 
 /** What `#provider` resolves to in Node. */
 export const provider: CryptoProvider = nodeProvider;
+
+/** Native Keccak when this build of Node has it (one without OpenSSL may not), else noble's. */
+function nodeSponge(): Sponge {
+  const known = new Set(getHashes());
+  if (!['sha3-256', 'sha3-512', 'shake128', 'shake256'].every((name) => known.has(name))) {
+    return nobleSponge;
+  }
+  return {
+    sha3_256: hasher('sha3-256'),
+    sha3_512: hasher('sha3-512'),
+    shake256(length, ...parts) {
+      const hash = createHash('shake256', { outputLength: length });
+      for (const part of parts) hash.update(part);
+      return plain(hash.digest());
+    },
+    shake128(seed) {
+      // Three blocks are enough for 99 of 100 polynomials. There is no way to ask for more of the same
+      // stream here, so the rare case starts again with twice as much; the seed is public.
+      let length = 0;
+      return () => {
+        const done = length;
+        length = done === 0 ? SHAKE128_FIRST_BYTES : 2 * done;
+        const stream = createHash('shake128', { outputLength: length }).update(seed).digest();
+        return stream.subarray(done);
+      };
+    },
+  };
+}
+
+/** Three blocks of SHAKE-128; a multiple of 3. */
+const SHAKE128_FIRST_BYTES = 504;
+
+let nativeCurvesChecked: boolean | undefined;
+
+/**
+ * Whether node:crypto imports and derives keys as this file needs: a private JWK with a zero x must yield
+ * the true public key. That is behaviour, not documentation, so it is compared with noble once.
+ */
+function nativeCurves(): boolean {
+  nativeCurvesChecked ??= checkNativeCurves();
+  return nativeCurvesChecked;
+}
+
+function checkNativeCurves(): boolean {
+  const secret = toPrivateKey(new Uint8Array(32).fill(0x48));
+  const seed = new Uint8Array(32).fill(0x49);
+  const message = new Uint8Array(1);
+  try {
+    const publicKey = noblePublicKey(secret);
+    const signature = sign(null, message, ed25519Keys.privateKey(seed));
+    const ownKey = createPublicKey(ed25519Keys.privateKey(seed));
+    return (
+      samePublicBytes(x25519Keys.derive(secret), publicKey.subarray(1)) &&
+      samePublicBytes(agree(secret, publicKey), nobleX25519(secret, publicKey)) &&
+      samePublicBytes(signature, nobleProvider.ed25519Sign(seed, message)) &&
+      verify(null, message, ownKey, signature)
+    );
+  } catch {
+    return false;
+  }
+}
+
+function withType(raw: Uint8Array): PublicKey {
+  return toPublicKey(concatBytes(TYPE_BYTE, raw));
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? only : concatBytes(...parts);
+}
+
+/** The bytes of a `Buffer` as a plain array with a buffer of its own: a `Buffer`'s `slice` shares memory. */
+function plain(buffer: Buffer): Bytes {
+  if (buffer.byteLength === buffer.buffer.byteLength && buffer.buffer instanceof ArrayBuffer) {
+    return new Uint8Array(buffer.buffer);
+  }
+  const out = copyBytes(buffer);
+  wipe(buffer);
+  return out;
+}
+
+const TYPE_BYTE = new Uint8Array([CURVE_KEY_TYPE]);

@@ -8,6 +8,7 @@
  * The arithmetic is bigint arithmetic of noble-curves: algorithmically constant time where secret, but a
  * JavaScript engine promises no timing. Spec: spec/01-primitives.md §3.
  */
+import type { EdwardsPoint } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
@@ -75,27 +76,33 @@ export function verifyXeddsa(
 /** A signature taken apart, with the Edwards form of the key it claims to be made with. */
 export interface PreparedVerification {
   /** Encoding of the Edwards key, 32 bytes, sign bit included. */
-  readonly edwardsKey: Bytes;
+  readonly edwardsKey: Uint8Array;
+  /** The same key as a point. */
+  readonly point: EdwardsPoint;
   /** R, 32 bytes as received. */
-  readonly commitment: Bytes;
+  readonly commitment: Uint8Array;
   /** s, 32 bytes little-endian with the sign bit removed; below 2^253. */
-  readonly scalar: Bytes;
+  readonly scalar: Uint8Array;
 }
 
 /** Steps 1 to 5 of verification; `undefined` when one of them already refuses. Source: 01 §3.3. */
-export function prepareVerification(
+function prepareVerification(
   key: PublicKey,
   signature: Uint8Array,
 ): PreparedVerification | undefined {
-  if (signature.length !== 64) return undefined;
+  if (!hasValidRange(signature)) return undefined;
   const top = signature[63] as number;
-  // The only range test on s: below 2^253, after the sign bit is taken away. s + l passes, as with peers.
-  if ((top & 0x60) !== 0) return undefined;
   const edwardsKey = toEdwards(key, top >> 7);
-  if (edwardsKey === undefined) return undefined;
+  const point = edwardsKey && decodeEdwards(edwardsKey);
+  if (edwardsKey === undefined || point === undefined) return undefined;
   const scalar = copyBytes(signature.subarray(32, 64));
   scalar[31] = top & 0x7f;
-  return { edwardsKey, commitment: copyBytes(signature.subarray(0, 32)), scalar };
+  return { edwardsKey, point, commitment: signature.subarray(0, 32), scalar };
+}
+
+/** Whether a signature has 64 bytes and, without its sign bit, s below 2^253: the only test on s. */
+export function hasValidRange(signature: Uint8Array): boolean {
+  return signature.length === 64 && ((signature[63] as number) & 0x60) === 0;
 }
 
 /** Steps 6 and 7 of verification: `enc(s*B - h*A) = R`, byte for byte. Source: 01 §3.3. */
@@ -104,19 +111,18 @@ export function checkEquation(
   prepared: PreparedVerification,
   parts: readonly Uint8Array[],
 ): boolean {
-  const { edwardsKey, commitment, scalar } = prepared;
+  const { edwardsKey, point, commitment, scalar } = prepared;
   const h = littleEndian(sha512(commitment, edwardsKey, ...parts)) % Fn.ORDER;
-  // B has order l, so reducing s does not change s*B. A may have a torsion part: h is used as it is.
+  // B has order l, so reducing s does not change s*B. The key may have a torsion part: h stays as it is.
   const s = littleEndian(scalar) % Fn.ORDER;
-  const A = Point.fromBytes(edwardsKey, true);
-  const expected = Point.BASE.multiplyUnsafe(s).subtract(A.multiplyUnsafe(h));
+  const expected = Point.BASE.multiplyUnsafe(s).subtract(point.multiplyUnsafe(h));
   // Comparing encodings refuses every non-canonical R.
   return equalBytes(expected.toBytes(), commitment);
 }
 
 /**
- * The Edwards encoding of a Montgomery key with the given sign of x, or `undefined` when there is none
- * (u = -1, or a point of the twist).
+ * The Edwards encoding for a Montgomery key and a sign of x, or `undefined` when u = -1 has none. Whether
+ * it is the encoding of a point (it is not for keys on the twist) is left to `decodeEdwards`.
  *
  * Source: 01 §3.1.
  */
@@ -127,10 +133,15 @@ export function toEdwards(key: PublicKey, sign: number): Bytes | undefined {
   const denominator = Fp.add(u, Fp.ONE);
   if (Fp.is0(denominator)) return undefined;
   const encoded = copyBytes(Fp.toBytes(Fp.div(Fp.sub(u, Fp.ONE), denominator)));
-  encoded[31] = (encoded[31] as number) | (sign << 7);
+  // u = 0 is the point (0, -1): x has no sign to ask for, and its encoding has sign bit 0.
+  if (!Fp.is0(u)) encoded[31] = (encoded[31] as number) | (sign << 7);
+  return encoded;
+}
+
+/** The point of a canonical encoding, or `undefined` when there is none. */
+export function decodeEdwards(encoded: Uint8Array): EdwardsPoint | undefined {
   try {
-    // x = 0 (only u = 0): the sign request is ignored; re-encoding writes the sign x really has.
-    return copyBytes(Point.fromBytes(encoded, true).toBytes());
+    return Point.fromBytes(encoded);
   } catch {
     return undefined;
   }
