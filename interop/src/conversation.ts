@@ -23,6 +23,10 @@ export interface Traffic {
   readonly duplicates: number;
   /** Most messages one side sends in a row. */
   readonly burst: number;
+  /** Probability that a damaged copy arrives before the genuine message. */
+  readonly tamper?: number;
+  /** After this many steps a side fetches a bundle and starts a new session; 0 or absent never. */
+  readonly restartEvery?: number;
   /** Hand a vault to the other implementation after this many steps; 0 never. */
   readonly handOverEvery: number;
   /** Implementations that take turns on both vaults at a hand-over. */
@@ -36,6 +40,8 @@ export interface Tally {
   opened: number;
   outOfOrder: number;
   duplicatesRefused: number;
+  damagedRefused: number;
+  restarts: number;
   prekeyMessages: number;
   handOvers: number;
   recordsReencoded: number;
@@ -48,6 +54,7 @@ interface Flight {
   readonly text: Uint8Array;
   readonly number: number;
   readonly repeat: boolean;
+  readonly damaged: boolean;
   overtaken: number;
 }
 
@@ -61,6 +68,8 @@ export function emptyTally(): Tally {
     opened: 0,
     outOfOrder: 0,
     duplicatesRefused: 0,
+    damagedRefused: 0,
+    restarts: 0,
     prekeyMessages: 0,
     handOvers: 0,
     recordsReencoded: 0,
@@ -88,10 +97,12 @@ export async function converse(
   const queues: [Flight[], Flight[]] = [[], []]; // queues[i]: on the way to party i
   const highest: [number, number] = [-1, -1];
   const bundles = [...start];
-  let mute = start[0] === undefined && start[1] !== undefined ? 0 : start[0] ? 1 : -1;
-  if (start[0] && start[1]) mute = -1;
   let steps = 0;
   let sent = 0;
+  let bundleId = 1000;
+  const canSend = (side: 0 | 1): boolean =>
+    bundles[side] !== undefined ||
+    parties[side].vault.session(parties[side === 0 ? 1 : 0].vault.address) !== undefined;
   const deliver = async (to: 0 | 1): Promise<void> => {
     const queue = queues[to];
     let index = random.below(Math.min(queue.length, 4));
@@ -100,8 +111,7 @@ export async function converse(
     const [flight] = queue.splice(index, 1);
     if (!flight) return;
     await open(parties, to, flight, clock.nowMs, steps, tally);
-    if (flight.repeat) return;
-    if (mute === to) mute = -1;
+    if (flight.repeat || flight.damaged) return;
     if (flight.number < highest[to]) tally.outOfOrder++;
     highest[to] = Math.max(highest[to], flight.number);
   };
@@ -111,8 +121,18 @@ export async function converse(
     if (traffic.handOverEvery > 0 && steps % traffic.handOverEvery === 0) {
       handOver(parties[steps % (2 * traffic.handOverEvery) === 0 ? 0 : 1], traffic, tally);
     }
-    const from = (mute === -1 ? random.below(2) : 1 - mute) as 0 | 1;
-    const to = (1 - from) as 0 | 1;
+    let from = random.below(2) as 0 | 1;
+    if (!canSend(from)) from = from === 0 ? 1 : 0;
+    const to = from === 0 ? 1 : 0;
+    if (traffic.restartEvery && steps % traffic.restartEvery === 0) {
+      // Both at once every other time: sessions that cross.
+      for (const side of steps % (2 * traffic.restartEvery) === 0 ? ([0, 1] as const) : [from]) {
+        const peer = parties[side === 0 ? 1 : 0];
+        const plan = { oneTime: random.chance(0.5), lastResort: random.chance(0.5) };
+        bundles[side] = peer.engine.publish(peer.vault, bundleId++, plan, clock.nowMs);
+        tally.restarts++;
+      }
+    }
     for (let left = 1 + random.below(traffic.burst); left > 0 && sent < traffic.messages; left--) {
       const text = random.bytes(random.below(120));
       const party = parties[from];
@@ -133,7 +153,13 @@ export async function converse(
         tally.lost++;
         continue;
       }
-      const flight = { sealed, text, number, repeat: false, overtaken: 0 };
+      const flight = { sealed, text, number, repeat: false, damaged: false, overtaken: 0 };
+      if (sealed.type === 2 && random.chance(traffic.tamper ?? 0)) {
+        const bytes = sealed.bytes.slice();
+        const at = bytes.length - 1 - random.below(8);
+        bytes[at] = (bytes[at] ?? 0) ^ (1 << random.below(8));
+        queues[to].push({ ...flight, sealed: { type: 2, bytes }, damaged: true });
+      }
       queues[to].push(flight);
       if (random.chance(traffic.duplicates)) queues[to].push({ ...flight, repeat: true });
     }
@@ -160,9 +186,11 @@ async function open(
   const remote = parties[1 - to]?.vault.address;
   if (!remote) throw new Disagreement('no such party');
   const where = `step ${step}, message ${flight.number} to ${party.label} (${party.engine.kind})`;
-  const before = flight.repeat ? party.vault.snapshot() : '';
+  const checked = flight.repeat || flight.damaged;
+  const before = checked ? party.vault.snapshot() : '';
   try {
     const text = await party.engine.decrypt(party.vault, remote, flight.sealed, nowMs);
+    if (flight.damaged) throw new Disagreement(`${where}: opened a damaged message`);
     if (!sameBytes(text, flight.text)) throw new Disagreement(`${where}: another plaintext`);
     if (flight.repeat && seen.has(flight.sealed)) {
       throw new Disagreement(`${where}: opened twice`);
@@ -171,11 +199,19 @@ async function open(
     tally.opened++;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
+    if (checked && before !== party.vault.snapshot()) {
+      throw new Disagreement(`${where}: a refused message changed the stored state`);
+    }
+    if (flight.damaged) {
+      // The genuine message may have come first; then its counter is old.
+      if (!['generic', 'duplicate'].includes(error.kind)) {
+        throw new Disagreement(`${where}: damaged: ${error.message}`);
+      }
+      tally.damagedRefused++;
+      return;
+    }
     if (!seen.has(flight.sealed)) throw new Disagreement(`${where}: refused: ${error.message}`);
     if (error.kind !== 'duplicate') throw new Disagreement(`${where}: ${error.message}`);
-    if (flight.repeat && before !== party.vault.snapshot()) {
-      throw new Disagreement(`${where}: a refused duplicate changed the stored state`);
-    }
     tally.duplicatesRefused++;
   }
 }

@@ -28,12 +28,6 @@ export interface PreKeyPlan {
   readonly lastResort: boolean;
 }
 
-/** Two sides' view of one safety number. */
-export interface SafetyNumber {
-  readonly display: string;
-  readonly scannable: Uint8Array;
-}
-
 /** An implementation at work on vaults. It may cache, but keeps nothing a vault does not hold. */
 export interface Engine {
   readonly kind: 'qasid' | 'libsignal';
@@ -62,12 +56,4 @@ export interface Engine {
   /** Archive the current session with `remote`. */
   archive(vault: Vault, remote: Address): Promise<void>;
   hasUsableSession(vault: Vault, remote: Address, nowMs: number): Promise<boolean>;
-  safetyNumber(
-    version: number,
-    iterations: number,
-    local: { readonly id: Uint8Array; readonly key: Uint8Array },
-    remote: { readonly id: Uint8Array; readonly key: Uint8Array },
-  ): SafetyNumber;
-  /** Whether two scannable forms match. @throws Refused when one does not decode */
-  compareScannable(ours: Uint8Array, theirs: Uint8Array): boolean;
 }

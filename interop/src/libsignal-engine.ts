@@ -1,25 +1,12 @@
 /** libsignal-client as a black box, on a vault. */
 import * as lib from '@signalapp/libsignal-client';
-import {
-  type Engine,
-  type PreKeyPlan,
-  Refused,
-  type Refusal,
-  type SafetyNumber,
-} from './engine.js';
-import {
-  addressKey,
-  type Address,
-  sameBytes,
-  type Sealed,
-  Vault,
-  type WireBundle,
-} from './vault.js';
+import { type Engine, type PreKeyPlan, Refused, type Refusal } from './engine.js';
+import { type Address, sameBytes, type Sealed, Vault, type WireBundle } from './vault.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The library insists on arrays with a buffer of their own kind. */
-function own(bytes: Uint8Array): Bytes {
+/** A copy with a buffer of its own, as the library wants them. */
+export function own(bytes: Uint8Array): Bytes {
   return new Uint8Array(bytes);
 }
 
@@ -293,32 +280,4 @@ export const libsignalEngine: Engine = {
     if (!row) return false;
     return lib.SessionRecord.deserialize(own(row.record)).hasCurrentState(new Date(nowMs));
   },
-
-  safetyNumber(version, iterations, local, remote): SafetyNumber {
-    const made = lib.Fingerprint.new(
-      iterations,
-      version,
-      own(local.id),
-      lib.PublicKey.deserialize(own(local.key)),
-      own(remote.id),
-      lib.PublicKey.deserialize(own(remote.key)),
-    );
-    return {
-      display: made.displayableFingerprint().toString(),
-      scannable: own(made.scannableFingerprint().toBuffer()),
-    };
-  },
-
-  compareScannable(ours, theirs) {
-    try {
-      return lib.ScannableFingerprint._fromBuffer(own(ours)).compare(
-        lib.ScannableFingerprint._fromBuffer(own(theirs)),
-      );
-    } catch (error) {
-      throw new Refused(refusalOf(error), String(error));
-    }
-  },
 };
-
-/** `name.device`, re-exported for scenario texts. */
-export { addressKey };

@@ -69,3 +69,6 @@ export {
   type OperationsOptions,
   type SessionInfo,
 } from './operations.js';
+
+// 08 Session: stored records, for moving to and from compatible peers
+export { decodeSessionRecord, encodeSessionRecord, type SessionRecord } from './session.js';
