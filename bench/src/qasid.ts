@@ -27,11 +27,11 @@ import {
 import {
   decryptMessage,
   decryptPreKeyMessage,
-  EMPTY_RECORD,
   encryptMessage,
   initiateSession,
   isKnownSession,
 } from '../../packages/protocol/dist/session.js';
+import { EMPTY_RECORD } from '../../packages/protocol/dist/session-record.js';
 import {
   decodePreKeySignalMessage,
   decodeSignalMessage,

@@ -71,4 +71,4 @@ export {
 } from './operations.js';
 
 // 08 Session: stored records, for moving to and from compatible peers
-export { decodeSessionRecord, encodeSessionRecord, type SessionRecord } from './session.js';
+export { decodeSessionRecord, encodeSessionRecord, type SessionRecord } from './session-record.js';
