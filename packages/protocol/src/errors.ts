@@ -33,7 +33,6 @@ export type DecodeErrorCode =
   | 'DECODE_SERVICE_ID'
   | 'DECODE_SEALED_SENDER' // sealed message or its multi-recipient form
   | 'DECODE_FINGERPRINT'
-  | 'DECODE_FINGERPRINT_VERSION' // the other app compares other identifiers
   | 'DECODE_USERNAME' // not `nickname.discriminator` by its rules
   | 'DECODE_FRAME' // relay frame
   | 'DECODE_CONTENT'; // decrypted content of the SDK
@@ -60,6 +59,8 @@ export type VerificationErrorCode =
   | 'VERIFY_HPKE' // sealed to another key, or other info or associated data
   | 'VERIFY_USERNAME_LINK'
   | 'VERIFY_PROVISIONING' // device-linking message: MAC or version
+  | 'VERIFY_INCREMENTAL_MAC'
+  | 'VERIFY_ATTACHMENT' // MAC, digest, size or padding of a blob: one answer for all of them
   | 'VERIFY_SEALED_SENDER' // sealed message: MAC, tag or keys do not fit; one answer for all of them
   | 'VERIFY_CERTIFICATE'; // sender certificate not valid for our trust roots at this time
 

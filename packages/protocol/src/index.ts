@@ -31,28 +31,7 @@ export {
   encodeIdentityKeyPair,
   generateIdentityKeyPair,
   generateRegistrationId,
-  isLowOrder,
-  signAlternateIdentity,
-  verifyAlternateIdentity,
 } from './identity.js';
-export {
-  compareScannable,
-  createFingerprint,
-  FINGERPRINT_ITERATIONS,
-  FINGERPRINT_VERSION,
-  type Fingerprint,
-  type FingerprintParty,
-} from './fingerprint.js';
-export {
-  decodeFixedServiceId,
-  decodeServiceId,
-  encodeFixedServiceId,
-  encodeServiceId,
-  parseServiceId,
-  serviceIdText,
-  type ServiceId,
-  type ServiceIdKind,
-} from './service-id.js';
 
 // 03 Prekeys
 export {
@@ -93,3 +72,68 @@ export {
 
 // 08 Session: stored records, for moving to and from compatible peers
 export { decodeSessionRecord, encodeSessionRecord, type SessionRecord } from './session-record.js';
+
+// 09 Sender keys
+export {
+  createSenderKey,
+  decodeSenderKeyRecord,
+  distributionMessage,
+  EMPTY_SENDER_KEY_RECORD,
+  encodeSenderKeyRecord,
+  groupDecrypt,
+  groupEncrypt,
+  processDistributionMessage,
+  senderKeyDistributionId,
+  type ProcessedDistribution,
+  type SenderKeyRecord,
+} from './sender-keys.js';
+
+// 10 Sealed sender
+export * from './sealed-sender/index.js';
+export {
+  splitSealedForMany,
+  type SplitRecipient,
+  type SplitSealed,
+} from './envelope/multi-recipient.js';
+
+// 16 Small formats
+export { HPKE_SUITE, hpkeOpen, hpkeSeal } from './hpke.js';
+export { openProvisioning, sealProvisioning } from './provisioning.js';
+export {
+  decodeDecryptionError,
+  decodePlaintextContent,
+  decryptionErrorOfBody,
+  describeFailure,
+  encodeDecryptionError,
+  encodePlaintextContent,
+  PLAINTEXT_CONTENT_MARKER,
+  type DecryptionErrorMessage,
+} from './repair.js';
+export {
+  openUsernameLink,
+  sealUsernameLink,
+  UsernameError,
+  usernameHash,
+  type UsernameFault,
+} from './usernames.js';
+
+// 17 Attachments
+export { streams as defaultStreams } from '#streams';
+export type { CbcStream, DigestStream, StreamProvider } from './crypto/streams.js';
+export {
+  ATTACHMENT_KEY_BYTES,
+  attachmentBlobBytes,
+  decryptAttachment,
+  encryptAttachment,
+  openAttachment,
+  paddedAttachmentBytes,
+  type AttachmentEncryption,
+  type AttachmentPointer,
+} from './attachments.js';
+export {
+  checkIncrementalMac,
+  incrementalMac,
+  incrementalMacChunkBytes,
+  type IncrementalMac,
+  type IncrementalMacCheck,
+} from './incremental-mac.js';

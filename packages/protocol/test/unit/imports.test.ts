@@ -16,16 +16,7 @@ import {
 const source = `${repositoryRoot}packages/protocol/src`;
 const graph = importGraph(source);
 
-const FOUNDATION = [
-  'brand',
-  'bytes',
-  'errors',
-  'labels',
-  'limits',
-  'secret',
-  'service-id',
-  'types',
-];
+const FOUNDATION = ['brand', 'bytes', 'errors', 'labels', 'limits', 'secret', 'types'];
 
 /** A file outside the folders belongs to the chapter whose name it starts with. */
 const CHAPTERS: readonly (readonly [string, number])[] = [
@@ -43,6 +34,8 @@ const CHAPTERS: readonly (readonly [string, number])[] = [
   ['hpke', 16],
   ['provisioning', 16],
   ['usernames', 16],
+  ['incremental-mac', 17],
+  ['attachments', 17],
 ];
 
 type Layer =
@@ -64,7 +57,10 @@ function layerOf(file: string): Layer | undefined {
 }
 
 /** What everyone may use of crypto/: the interface, and comparing in constant time. */
-const OPEN_CRYPTO = ['crypto/provider.ts', 'crypto/constant-time.ts'];
+const OPEN_CRYPTO = ['crypto/provider.ts', 'crypto/streams.ts', 'crypto/constant-time.ts'];
+
+/** Names in package.json that choose an implementation by condition. */
+const ALIASES = ['#provider', '#streams'];
 
 /** Primitives of few users stay out of the providers: an app without these chapters does not carry them. */
 const SPECIAL_CRYPTO: Readonly<Record<string, RegExp>> = {
@@ -147,7 +143,7 @@ t.test('only crypto/ imports @noble, and nothing else is imported from outside',
   const wrong = offending((file, edge) => {
     if (edge.file !== undefined) return true;
     const crypto = layerOf(file)?.kind === 'crypto';
-    if (edge.specifier === '#provider') return file === 'index.ts';
+    if (ALIASES.includes(edge.specifier)) return file === 'index.ts';
     if (edge.specifier.startsWith('node:')) return file.startsWith('crypto/node');
     return (
       crypto &&
@@ -178,12 +174,15 @@ t.test('ATK-K01 only better-sqlite3 may run a script when it is installed', asyn
 });
 
 t.test('the portable entry reaches no node:* module and nothing but @noble', async (t) => {
-  const provider = graph.has('crypto/noble.ts') ? ['crypto/noble.ts'] : [];
+  const portable: Record<string, string> = {
+    '#provider': 'crypto/noble.ts',
+    '#streams': 'crypto/noble-streams.ts',
+  };
   const { outside } = reach(graph, 'index.ts', {
-    follow: (specifier: string) => (specifier === '#provider' ? provider : []),
+    follow: (specifier: string) => (portable[specifier] ? [portable[specifier]] : []),
   });
   const wrong = [...outside].filter(
-    (specifier) => specifier !== '#provider' && !specifier.startsWith('@noble/'),
+    (specifier) => !ALIASES.includes(specifier) && !specifier.startsWith('@noble/'),
   );
   t.strictSame(wrong, []);
 });
@@ -197,7 +196,10 @@ t.test('the relay side (envelope/) reaches no chapter, so it cannot open a messa
     );
   });
   t.strictSame(chapters, []);
-  t.notOk(outside.has('#provider'), 'the caller hands the primitives in');
+  t.notOk(
+    ALIASES.some((alias) => outside.has(alias)),
+    'the caller hands the primitives in',
+  );
 });
 
 t.test('ATK-A04 no clock, timer, or randomness but the provider’s', async (t) => {
@@ -286,7 +288,8 @@ t.test('ATK-A10 no label is written outside labels.ts', async (t) => {
 });
 
 t.test('only operations.ts is asynchronous', async (t) => {
-  const ports = ['operations.ts', 'stores.ts'];
+  // Attachments are Web Streams; no session state passes through them.
+  const ports = ['operations.ts', 'stores.ts', 'memory-store.ts', 'attachments.ts'];
   const lines = linesMatching(
     source,
     /\basync\b|\bawait\b|\bPromise\b/,

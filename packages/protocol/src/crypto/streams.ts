@@ -1,0 +1,28 @@
+/**
+ * 01 Primitives for streams. Hashing, MACs and AES-CBC over data that does not fit in memory.
+ *
+ * Apart from `CryptoProvider` so that an app without attachments does not carry it. noble-streams.ts and
+ * node-streams.ts implement it; `#streams` chooses by import condition.
+ */
+import type { Bytes } from '../bytes.js';
+
+/** A hash or MAC in progress. */
+export interface DigestStream {
+  update(bytes: Uint8Array): void;
+  /** The digest of everything so far, 32 bytes; the stream goes on. */
+  snapshot(): Bytes;
+}
+
+/** AES-256-CBC without padding in progress: whole blocks in, whole blocks out. */
+export interface CbcStream {
+  /** `blocks` is a multiple of 16 bytes; the result is as long. */
+  update(blocks: Uint8Array): Bytes;
+}
+
+/** The streaming primitives. */
+export interface StreamProvider {
+  sha256(): DigestStream;
+  hmacSha256(key: Uint8Array): DigestStream;
+  cbcEncrypt(key: Uint8Array, iv: Uint8Array): CbcStream;
+  cbcDecrypt(key: Uint8Array, iv: Uint8Array): CbcStream;
+}
