@@ -33,6 +33,7 @@ export type DecodeErrorCode =
   | 'DECODE_SERVICE_ID'
   | 'DECODE_SEALED_SENDER' // sealed message or its multi-recipient form
   | 'DECODE_FINGERPRINT'
+  | 'DECODE_FINGERPRINT_VERSION' // the other app compares other identifiers
   | 'DECODE_USERNAME' // not `nickname.discriminator` by its rules
   | 'DECODE_FRAME' // relay frame
   | 'DECODE_CONTENT'; // decrypted content of the SDK

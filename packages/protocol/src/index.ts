@@ -31,7 +31,28 @@ export {
   encodeIdentityKeyPair,
   generateIdentityKeyPair,
   generateRegistrationId,
+  isLowOrder,
+  signAlternateIdentity,
+  verifyAlternateIdentity,
 } from './identity.js';
+export {
+  compareScannable,
+  createFingerprint,
+  FINGERPRINT_ITERATIONS,
+  FINGERPRINT_VERSION,
+  type Fingerprint,
+  type FingerprintParty,
+} from './fingerprint.js';
+export {
+  decodeFixedServiceId,
+  decodeServiceId,
+  encodeFixedServiceId,
+  encodeServiceId,
+  parseServiceId,
+  serviceIdText,
+  type ServiceId,
+  type ServiceIdKind,
+} from './service-id.js';
 
 // 03 Prekeys
 export {

@@ -16,7 +16,16 @@ import {
 const source = `${repositoryRoot}packages/protocol/src`;
 const graph = importGraph(source);
 
-const FOUNDATION = ['brand', 'bytes', 'errors', 'labels', 'limits', 'secret', 'types'];
+const FOUNDATION = [
+  'brand',
+  'bytes',
+  'errors',
+  'labels',
+  'limits',
+  'secret',
+  'service-id',
+  'types',
+];
 
 /** A file outside the folders belongs to the chapter whose name it starts with. */
 const CHAPTERS: readonly (readonly [string, number])[] = [
