@@ -296,6 +296,46 @@ t.test('ATK-A10 no label is written outside labels.ts', async (t) => {
   t.strictSame(lines, []);
 });
 
+t.test('ATK-A11 texts are built from lengths, types and counters only', async (t) => {
+  // Every `${…}` of the package. A new one is looked at by a person, who adds it here.
+  const harmless =
+    /^([\w.]*\.length|(length|size|seen|countMax|255 \* HASH_BYTES|at \+ 3)|what|kind|field|fault|found|(\w+\.)?(version|device|deviceId|registrationId|iteration|index|currentEpoch|sendEpoch|expectedVersion|kemPreKeyId|signedPreKeyId|field|#wireType)|wireType|type|type\.toString\(16\)\.padStart\(2, '.'\)|id|jump|counter|epoch|chainIndex|bytes\[0\]|sealed\[0\])$/;
+  // Not texts for people: map keys and arithmetic.
+  const notTexts = [
+    'types.ts: address.name',
+    'types.ts: address.deviceId',
+    'memory-store.ts: toHex(use.baseKey)',
+    'crypto/xeddsa.ts: hex',
+    'crypto/username-hash.ts: toHex(bytes.slice().reverse())',
+  ];
+  // `value` alone is a number where it stands: checked by the type of the function around it.
+  const numbers = ['types.ts: value'];
+  let count = 0;
+  for (const file of graph.keys()) {
+    const code = codeOnly(readFileSync(`${source}/${file}`, 'utf8'));
+    for (const match of code.matchAll(/\$\{([^{}]*)\}/g)) {
+      count++;
+      const expression = (match[1] as string).trim().replace(/^this\./, '');
+      const place = `${file}: ${expression}`;
+      if (harmless.test(expression) || notTexts.includes(place) || numbers.includes(place))
+        continue;
+      t.fail(`\${${expression}} in ${file}`);
+    }
+  }
+  t.ok(count > 30, `${count} looked at`);
+});
+
+t.test('ATK-J06 the libraries write nothing to the console', async (t) => {
+  for (const name of ['protocol', 'client-sdk', 'relay']) {
+    const lines = linesMatching(
+      `${repositoryRoot}packages/${name}/src`,
+      /\bconsole\s*\.|\bprocess\s*\.\s*std(?:out|err)\b/,
+      (file: string) => name !== 'relay' || file !== 'main.ts',
+    );
+    t.strictSame(lines, [], name);
+  }
+});
+
 t.test('only operations.ts is asynchronous', async (t) => {
   // Attachments are Web Streams; no session state passes through them.
   const ports = ['operations.ts', 'stores.ts', 'memory-store.ts', 'attachments.ts'];
