@@ -9,27 +9,20 @@ import { samePublicBytes, type Bytes } from './bytes.js';
 import type { CryptoProvider } from './crypto/provider.js';
 import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
+import { Draft, type Loaded } from './operations-draft.js';
 import {
   decodeKemPreKeyRecord,
   decodePreKeyRecord,
   decodeSignedPreKeyRecord,
   type PreKeyBundle,
 } from './prekeys.js';
-import { wipe, type Transition } from './secret.js';
-import {
-  decryptMessage,
-  decryptPreKeyMessage,
-  encryptMessage,
-  initiateSession,
-  isKnownSession,
-  refuseOldHandshake,
-  type AcceptInput,
-} from './session.js';
+import { wipe } from './secret.js';
+import { decryptMessage, decryptPreKeyMessage, encryptMessage, isKnownSession } from './session.js';
+import { initiateSession, refuseOldHandshake, type AcceptInput } from './session-start.js';
 import {
   archiveCurrentSession,
   decodeSessionRecord,
   EMPTY_RECORD,
-  encodeSessionRecord,
   isUsable,
   recordSecrets,
   remoteIdentityOf,
@@ -87,41 +80,6 @@ export interface OperationsOptions<Extra> {
   readonly local: Address;
   /** Decoded records to keep; default `MAX_CACHED_RECORDS`. */
   readonly cachedSessionsMax?: number | undefined;
-}
-
-/** A decoded record and the store version it was read at or written as; 0 when the store has none. */
-interface Loaded {
-  readonly record: SessionRecord;
-  readonly version: number;
-}
-
-/** What one operation has made so far, before its commit. */
-class Draft {
-  readonly sessions = new Map<string, Loaded & { readonly address: Address }>();
-  /** First uses, by account name. */
-  readonly identities = new Map<string, PublicKey>();
-  readonly consumed: Uint8Array[] = [];
-
-  step<Output>(
-    address: Address,
-    version: number,
-    transition: Transition<SessionRecord, Output>,
-  ): Output {
-    this.sessions.set(addressText(address), { address, version, record: transition.state });
-    for (const secret of transition.consumed) this.consumed.push(secret);
-    return transition.output;
-  }
-
-  changes<Extra>(): StoreChanges<Extra> {
-    return {
-      sessions: [...this.sessions.values()].map(({ address, version, record }) => ({
-        address,
-        record: encodeSessionRecord(record),
-        expectedVersion: version,
-      })),
-      identities: [...this.identities].map(([name, identityKey]) => ({ name, identityKey })),
-    };
-  }
 }
 
 /**

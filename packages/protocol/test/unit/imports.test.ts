@@ -60,6 +60,7 @@ function layerOf(file: string): Layer | undefined {
   if (name.startsWith('wire/')) return { kind: 'wire' };
   if (name.startsWith('envelope/')) return { kind: 'envelope' };
   if (name === 'memory-store') return { kind: 'stores' };
+  if (name === 'operations-draft') return { kind: 'operations' };
   if (name === 'stores' || name === 'operations' || name === 'index') return { kind: name };
   const chapter = CHAPTERS.find(([prefix]) => name.startsWith(prefix));
   return chapter && { kind: 'chapter', number: chapter[1] };
@@ -108,7 +109,7 @@ function mayImport(from: string, to: string, type: boolean): boolean {
     case 'stores':
       return other.kind === 'stores' || (type && other.kind === 'chapter');
     case 'operations':
-      return other.kind === 'chapter' || other.kind === 'wire' || other.kind === 'stores';
+      return ['chapter', 'wire', 'stores', 'operations'].includes(other.kind);
     case 'envelope':
       return other.kind === 'envelope' || other.kind === 'protobuf';
   }
