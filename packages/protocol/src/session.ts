@@ -40,6 +40,25 @@ import {
 } from './wire/messages.js';
 import { forgetSkippedKeys, sound } from './wire/records.js';
 
+export {
+  archiveCurrentSession,
+  decodeSessionRecord,
+  EMPTY_RECORD,
+  encodeSessionRecord,
+  isUsable,
+  recordSecrets,
+  remoteIdentityOf,
+  type Session,
+  type SessionRecord,
+} from './session-record.js';
+export {
+  initiateSession,
+  refuseOldHandshake,
+  type AcceptInput,
+  type Ends,
+  type InitiateInput,
+} from './session-start.js';
+
 /** An encrypted message and its type number. */
 export interface Encrypted {
   readonly type: 2 | 3;
