@@ -8,7 +8,7 @@ import { filesBelow } from './import-graph.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const faults = [];
-const counts = { documents: 0, links: 0, blocks: 0, files: 0 };
+const counts = { documents: 0, links: 0, blocks: 0, runs: 0, files: 0 };
 
 /** Files of the repository: what git knows or would add; everything when this is no git checkout. */
 function repositoryFiles() {
@@ -151,7 +151,8 @@ for (const file of files) {
 }
 
 // --- Code: blocks tagged ts compile against the packages as a user would import them. -----------------------
-// A block tagged `ts part` is an excerpt and is left alone; each other one is a module of its own.
+// A block tagged `ts part` is an excerpt and is left alone; each other one is a module of its own. One
+// tagged `ts run` is run as well, and must end without an error within a minute.
 const scratch = `${root}packages/cli/.docs-check`;
 const blocks = [];
 for (const file of documents) {
@@ -160,7 +161,7 @@ for (const file of documents) {
   for (const match of text.matchAll(/^```ts([^\n]*)\n([\s\S]*?)^```/gm)) {
     if (/\bpart\b/.test(match[1])) continue;
     const line = text.slice(0, match.index).split('\n').length;
-    blocks.push({ file, line, code: match[2] });
+    blocks.push({ file, line, code: match[2], run: /\brun\b/.test(match[1]) });
   }
 }
 if (blocks.length > 0) {
@@ -180,7 +181,8 @@ if (blocks.length > 0) {
           isolatedDeclarations: false,
           declaration: false,
           declarationMap: false,
-          noEmit: true,
+          outDir: 'out',
+          rootDir: '.',
           lib: ['es2023', 'dom'],
           types: ['node'],
         },
@@ -197,6 +199,18 @@ if (blocks.length > 0) {
       const block = match && blocks[Number(match[1])];
       faults.push(block ? `${block.file}:${block.line + Number(match[2])}: ${match[3]}` : line);
     }
+    blocks.forEach((block, index) => {
+      if (!block.run || done.status !== 0) return;
+      const ran = spawnSync(process.execPath, [join(scratch, 'out', `block${index}.js`)], {
+        cwd: scratch,
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      counts.runs++;
+      if (ran.status === 0) return;
+      const why = ran.stderr.trim().split('\n').slice(0, 8).join('\n  ');
+      faults.push(`${block.file}:${block.line}: ended with ${ran.signal ?? ran.status}: ${why}`);
+    });
     if (done.status !== 0 && !/error TS/.test(done.stdout)) {
       faults.push(`the compiler ended with ${done.status}: ${done.stderr}`);
     }
@@ -206,8 +220,8 @@ if (blocks.length > 0) {
 }
 
 for (const fault of faults) console.log(`not ok: ${fault}`);
-const { documents: d, links, blocks: b, files: f } = counts;
+const { documents: d, links, blocks: b, runs, files: f } = counts;
 console.log(
-  `${d} documents, ${links} links, ${b} code blocks, ${f} files looked at; ${faults.length} faults`,
+  `${d} documents, ${links} links, ${b} code blocks (${runs} run), ${f} files looked at; ${faults.length} faults`,
 );
 process.exitCode = faults.length === 0 && d > 0 ? 0 : 1;
