@@ -27,3 +27,8 @@ export function check(name: string, actual: Uint8Array | undefined, expected: st
     ? { name, ok: true }
     : { name, ok: false, detail: `${got} != ${expected}` };
 }
+
+/** Change one bit of `bytes` in place. */
+export function flipBit(bytes: Uint8Array, at: number, bit: number): void {
+  bytes[at] = (bytes[at] as number) ^ (1 << bit);
+}
