@@ -1,1 +1,24 @@
-export {};
+/**
+ * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
+ */
+export type { Clock } from './clock.js';
+export {
+  checkConfig,
+  DEFAULT_CONFIG,
+  NO_QUOTAS,
+  type Quotas,
+  type RelayConfig,
+  type RelayOptions,
+} from './config.js';
+export { RelayError, type RelayErrorCode } from './errors.js';
+export {
+  createLog,
+  type Log,
+  type LogEvent,
+  type LogFields,
+  type LogLevel,
+  silentLog,
+} from './observe/log.js';
+export type { BucketRule } from './protocol/quota.js';
+export { type RelayParts, type RunningRelay, startRelay } from './relay.js';
+export type { RelayStore, StoreTotals } from './store/port.js';

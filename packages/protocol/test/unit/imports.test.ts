@@ -84,6 +84,8 @@ function mayImport(from: string, to: string, type: boolean): boolean {
   if (one === undefined || other === undefined) return false;
   if (one.kind === 'index') return true;
   if (other.kind === 'foundation') return true;
+  // A relay checks the signature of a device list; it gets that function and no provider.
+  if (one.kind === 'envelope' && to === 'crypto/xeddsa.ts') return true;
   if (other.kind === 'crypto' && one.kind !== 'crypto') {
     const owners = SPECIAL_CRYPTO[to];
     if (owners) return owners.test(from);

@@ -1,0 +1,90 @@
+/**
+ * 13 Relay §2. The states of one client connection, and what each admits.
+ *
+ *   greeting ──auth, register──► checking ──good──► authorised ──► closing
+ *      ▲                            │  └────bad────────────────────► closing
+ *      └──── registration refused ──┘
+ *
+ * A nonce is spent by the first attempt, good or bad; a refused registration gets a new one.
+ */
+import type { AccountId, CloseReason, RequestOp } from '@qasid/protocol/envelope';
+
+/** The device behind an authorised connection. */
+export interface Authorised {
+  readonly account: AccountId;
+  readonly device: number;
+  /** The relay's own number of that mailbox. */
+  readonly mailbox: number;
+}
+
+/** Where a connection stands. */
+export type ConnectionState =
+  | { readonly kind: 'greeting'; readonly nonce: Uint8Array; readonly issuedAtMs: number }
+  | { readonly kind: 'checking' }
+  | ({ readonly kind: 'authorised' } & Authorised)
+  | { readonly kind: 'closing'; readonly reason: CloseReason };
+
+/** What to do with a request. */
+export type Admission =
+  | { readonly kind: 'run' }
+  /** Check a proof against `nonce`; the connection is in `checking` meanwhile. */
+  | { readonly kind: 'prove'; readonly nonce: Uint8Array }
+  /** Already done: answer `CONFIRMED`. */
+  | { readonly kind: 'repeat' }
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'close'; readonly reason: CloseReason };
+
+/** How long a nonce may be answered, in milliseconds. Lower: slow links fail. Higher: idle sockets stay. */
+export const CHALLENGE_MAX_MS = 10_000;
+
+/** Decide about one request. Pure. `nowMs` is monotonic. */
+export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Admission {
+  const isProof = op.kind === 'auth' || op.kind === 'register';
+  switch (state.kind) {
+    case 'closing':
+      return { kind: 'close', reason: state.reason };
+    case 'greeting':
+      if (op.kind === 'ping' || op.kind === 'unknown') return { kind: 'run' };
+      if (!isProof) return { kind: 'refuse' };
+      if (nowMs - state.issuedAtMs > CHALLENGE_MAX_MS) {
+        return { kind: 'close', reason: 'UNAUTHORISED' };
+      }
+      return { kind: 'prove', nonce: state.nonce };
+    case 'checking':
+      if (op.kind === 'ping' || op.kind === 'unknown') return { kind: 'run' };
+      // One nonce, one proof: a second one in flight is not honest.
+      return isProof ? { kind: 'close', reason: 'UNAUTHORISED' } : { kind: 'refuse' };
+    case 'authorised':
+      if (!isProof) return { kind: 'run' };
+      // A client that registers and then authenticates on the same socket has proven both already.
+      return op.kind === 'auth' && isSame(state, op)
+        ? { kind: 'repeat' }
+        : { kind: 'close', reason: 'UNAUTHORISED' };
+  }
+}
+
+function isSame(state: Authorised, op: { account: AccountId; device: number }): boolean {
+  return (
+    state.device === op.device && state.account.every((byte, index) => byte === op.account[index])
+  );
+}
+
+/** Sends a connection has under way, against the credit it was announced. */
+export interface Credit {
+  readonly parts: number;
+  readonly bytes: number;
+}
+
+/** Whether one more send fits: `over` answers `BUSY`, `abuse` closes. Pure. */
+export function judgeCredit(
+  limit: Credit,
+  inFlight: Credit,
+  more: Credit,
+): 'fits' | 'over' | 'abuse' {
+  const parts = inFlight.parts + more.parts;
+  const bytes = inFlight.bytes + more.bytes;
+  // An idle connection may always send one thing, however large: the frame limit bounds it.
+  if (inFlight.parts === 0) return 'fits';
+  if (parts <= limit.parts && bytes <= limit.bytes) return 'fits';
+  return parts > 2 * limit.parts || bytes > 2 * limit.bytes ? 'abuse' : 'over';
+}

@@ -1,0 +1,185 @@
+/**
+ * 13 Relay. Starting and stopping: config, store, services, server, in this order and back.
+ */
+import { MAX_FRAME_BYTES, type RelayId, type StoreError } from '@qasid/protocol/envelope';
+import { type Clock, systemClock } from './clock.js';
+import { checkConfig, type RelayConfig, type RelayOptions } from './config.js';
+import { relayCrypto } from './crypto.js';
+import { loadRelayId, prepareDirectory, temporaryRelayId } from './data-directory.js';
+import { RelayError } from './errors.js';
+import { createLog, type Log } from './observe/log.js';
+import { httpAnswer } from './routes/http.js';
+import { ClientConnection } from './routes/socket.js';
+import { AddressKeys, type Context, createBudgets } from './service/context.js';
+import { createServices, type Services } from './service/services.js';
+import { GroupCommit } from './store/group-commit.js';
+import { createMemoryStore } from './store/memory.js';
+import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
+import type { Listening } from './transport/port.js';
+import { chooseTransport } from './transport/choose.js';
+
+/** A relay that is up. */
+export interface RunningRelay {
+  /** Where clients connect, `ws://host:port`. */
+  readonly url: string;
+  readonly port: number;
+  readonly relayId: RelayId;
+  /** The transport that is in use. */
+  readonly transport: 'uws' | 'ws';
+  /** Resolves, with the reason, when the relay cannot go on and has stopped confirming. */
+  readonly failed: Promise<RelayError>;
+  /** What is stored, as sums. */
+  totals(): Promise<StoreTotals>;
+  /**
+   * Stop: refuse new sends, finish those under way, close the sockets, checkpoint, release the files.
+   * Repeated calls return the same promise.
+   */
+  close(): Promise<void>;
+}
+
+/** What tests put in place of the real thing. */
+export interface RelayParts {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Wraps the store, e.g. in one that fails. */
+  readonly wrapStore?: (store: RelayStore) => RelayStore;
+}
+
+/** Start a relay. @throws RelayError when an option, the data or the network does not allow it. */
+export async function startRelay(
+  options: RelayOptions,
+  parts: RelayParts = {},
+): Promise<RunningRelay> {
+  const config = checkConfig(options);
+  const clock = parts.clock ?? systemClock;
+  const log = parts.log ?? createLog(config.logLevel);
+  const crypto = relayCrypto;
+  if (config.directory !== undefined) prepareDirectory(config.directory);
+  const relayId =
+    config.directory === undefined
+      ? temporaryRelayId(crypto)
+      : loadRelayId(config.directory, crypto);
+  const opened = await openStore(config, log);
+  const store = parts.wrapStore?.(opened) ?? opened;
+  let announceFailure: (error: RelayError) => void = () => undefined;
+  const failed = new Promise<RelayError>((resolve) => {
+    announceFailure = resolve;
+  });
+  const fail = (error: StoreError): void => {
+    log.write('error', 'STORE_FATAL', { code: error.code });
+    writer.poison(error);
+    announceFailure(
+      new RelayError(
+        'RELAY_STORE_FAILED',
+        'the store failed in the middle of a commit',
+        'check the disk, then start the relay again: nothing that was confirmed is lost',
+        { cause: error },
+      ),
+    );
+  };
+  const writer = new GroupCommit(store, clock, {
+    durable: (write, result) => services.mailboxes.durable(write, result),
+    batch: (count, ms) => log.write('trace', 'BATCH', { count, ms: Math.round(ms) }),
+    failed: (error) => {
+      log.write('error', 'COMMIT_FAILED', { code: error.code, errorClass: error.name });
+      if (error instanceof FatalStoreError) fail(error);
+    },
+  });
+  const context: Context = {
+    config,
+    relayId,
+    store,
+    writer,
+    clock,
+    crypto,
+    log,
+    budgets: createBudgets(config),
+    isDraining: false,
+  };
+  const services = createServices(context);
+  let listening: Listening;
+  let transportName: 'uws' | 'ws';
+  try {
+    const { transport, isFallback } = await chooseTransport(config.transport);
+    if (isFallback) log.write('warn', 'FALLBACK_TRANSPORT', { adapter: transport.name });
+    transportName = transport.name;
+    listening = await transport.listen(
+      {
+        host: config.host,
+        port: config.port,
+        frameBytesMax: MAX_FRAME_BYTES,
+        bufferBytesMax: config.outBufferBytes + config.windowBytes + 2 * MAX_FRAME_BYTES,
+      },
+      createRoutes(services, new AddressKeys(crypto, clock)),
+    );
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  services.mailboxes.startSweeping();
+  const { port } = listening;
+  log.write('info', 'STARTED', { port, adapter: transportName });
+  let closing: Promise<void> | undefined;
+  return {
+    url: `ws://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    port,
+    relayId,
+    transport: transportName,
+    failed,
+    totals: () => store.totals(),
+    close: () => {
+      closing ??= stop(services, listening);
+      return closing;
+    },
+  };
+}
+
+function createRoutes(services: Services, addresses: AddressKeys) {
+  const { context, connections } = services;
+  return {
+    open: (socket: ConstructorParameters<typeof ClientConnection>[1], address: string) => {
+      context.log.write('debug', 'SOCKET_OPEN');
+      const connection = new ClientConnection(services, socket, addresses.of(address));
+      connections.add(connection);
+      return connection;
+    },
+    get: (path: string) =>
+      httpAnswer({ isReady: () => !context.isDraining && !context.writer.isFull }, path),
+  };
+}
+
+async function stop(services: Services, listening: Listening): Promise<void> {
+  const { context, connections } = services;
+  context.log.write('info', 'DRAINING', { count: connections.size });
+  context.isDraining = true;
+  listening.stopAccepting();
+  services.mailboxes.stopSweeping();
+  for (const connection of connections) connection.drain(0);
+  await context.writer.flushed();
+  for (const connection of connections) connection.end('RESTART');
+  // Let answers and close frames leave before the sockets are torn down.
+  const deadlineMs = context.clock.monotonicMs() + CLOSE_GRACE_MS;
+  while (connections.size > 0 && context.clock.monotonicMs() < deadlineMs) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await listening.close();
+  await context.writer.flushed();
+  await context.store.close();
+  context.log.write('info', 'STOPPED');
+}
+
+async function openStore(config: RelayConfig, log: Log): Promise<RelayStore> {
+  const quota = { envelopesMax: config.mailboxEnvelopesMax, bytesMax: config.mailboxBytesMax };
+  if (config.store === 'memory' || config.directory === undefined) {
+    return createMemoryStore({ quota });
+  }
+  const { openSqliteStore } = await import('./store/sqlite.js');
+  const { directory, synchronous } = config;
+  const { store, report } = openSqliteStore({ directory, synchronous, quota });
+  if (report.migrated > 0) log.write('info', 'MIGRATED', { schema: report.schema });
+  if (report.checkSkipped) log.write('warn', 'CHECK_SKIPPED');
+  return store;
+}
+
+/** How long clients get to take their last frames. */
+const CLOSE_GRACE_MS = 500;

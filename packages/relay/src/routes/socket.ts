@@ -1,0 +1,344 @@
+/**
+ * 13 Relay §4. One client socket: parse, let the service do it, reply.
+ *
+ * Answers and events of one turn of the event loop leave in one frame. A `dropped` send closes the socket:
+ * the mailbox still holds what was not acknowledged.
+ */
+import {
+  type ChallengeEvent,
+  type CloseReason,
+  decodeFrame,
+  encodeItem,
+  type Item,
+  isFrameError,
+  joinItems,
+  MAX_ENVELOPE_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_SEND_PARTS,
+  type RelayEvent,
+  RELAY_PROTOCOL_VERSION,
+  type RequestItem,
+  type RequestOp,
+} from '@qasid/protocol/envelope';
+import type { Cancel } from '../clock.js';
+import {
+  admit,
+  type Authorised,
+  CHALLENGE_MAX_MS,
+  type ConnectionState,
+  judgeCredit,
+} from '../protocol/connection.js';
+import { closeFrame, CONFIRMED, type Reply, refused, toResponse } from '../protocol/replies.js';
+import type { Proof } from '../service/accounts.js';
+import { Delivery } from '../service/delivery.js';
+import type { Services } from '../service/services.js';
+import type { Socket, SocketHandler } from '../transport/port.js';
+
+/** A client connection. */
+export class ClientConnection implements SocketHandler {
+  readonly #services: Services;
+  readonly #socket: Socket;
+  readonly #addressKey: string;
+  #state: ConnectionState;
+  #delivery: Delivery | undefined;
+  #deadline: Cancel | undefined;
+  #outbox: Uint8Array[] = [];
+  #outboxBytes = 0;
+  #inFlight = { parts: 0, bytes: 0 };
+  #closeAfterFlush: CloseReason | undefined;
+
+  constructor(services: Services, socket: Socket, addressKey: string) {
+    this.#services = services;
+    this.#socket = socket;
+    this.#addressKey = addressKey;
+    this.#state = this.#challenge();
+  }
+
+  /** One frame came in; the buffer is ours. */
+  message(frame: Uint8Array): void {
+    if (this.#state.kind === 'closing') return;
+    try {
+      for (const item of decodeFrame(frame)) {
+        if (item.kind !== 'request') {
+          this.#close('BAD_FRAME');
+          return;
+        }
+        this.#request(item);
+        if (this.#isClosing()) return;
+      }
+    } catch (error) {
+      if (isFrameError(error)) {
+        this.#close('BAD_FRAME');
+        return;
+      }
+      const errorClass = error instanceof Error ? error.name : 'unknown';
+      this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
+      this.#close('INTERNAL');
+    }
+  }
+
+  text(): void {
+    this.#close('BAD_FRAME');
+  }
+
+  drained(): void {
+    this.#delivery?.resume();
+  }
+
+  closed(code: number): void {
+    this.#services.context.log.write('debug', 'SOCKET_CLOSED', { closeCode: code });
+    this.#deadline?.();
+    if (this.#delivery) this.#services.presence.detach(this.#delivery);
+    this.#delivery = undefined;
+    this.#state = { kind: 'closing', reason: 'NORMAL' };
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    this.#services.connections.delete(this);
+  }
+
+  /** The relay goes down: tell, and close when told to. */
+  drain(afterMs: number): void {
+    this.#event({ kind: 'draining', afterMs });
+  }
+
+  /** Close after what is under way. */
+  end(reason: CloseReason): void {
+    this.#close(reason);
+  }
+
+  #request(item: RequestItem): void {
+    const { id, op } = item;
+    const { clock, log } = this.#services.context;
+    log.write('trace', 'REQUEST', { code: op.kind });
+    const admission = admit(this.#state, op, clock.monotonicMs());
+    switch (admission.kind) {
+      case 'close':
+        this.#close(admission.reason);
+        return;
+      case 'refuse':
+        this.#reply(id, refused('REFUSED'));
+        return;
+      case 'repeat':
+        this.#reply(id, CONFIRMED);
+        return;
+      case 'prove':
+        void this.#prove(id, op, admission.nonce);
+        return;
+      case 'run':
+        this.#run(id, op);
+    }
+  }
+
+  #run(id: number, op: RequestOp): void {
+    if (op.kind === 'ping') {
+      this.#reply(id, CONFIRMED);
+      return;
+    }
+    const state = this.#state;
+    if (state.kind !== 'authorised') {
+      this.#reply(id, refused('UNSUPPORTED'));
+      return;
+    }
+    if (op.kind === 'send') {
+      this.#send(id, state, op);
+      return;
+    }
+    if (op.kind === 'ack') {
+      if (this.#delivery) {
+        this.#reply(id, this.#services.mailboxes.acknowledge(this.#delivery, op));
+      }
+      return;
+    }
+    this.#answerLater(id, this.#dispatch(state, op));
+  }
+
+  #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
+    const { accounts, prekeys } = this.#services;
+    switch (op.kind) {
+      case 'takePrekeys':
+        return prekeys.take(who, op);
+      case 'putPrekeys':
+        return prekeys.put(who, op.prekeys);
+      case 'prekeyCount':
+        return prekeys.count(who);
+      case 'putDevices':
+        return accounts.putDevices(who, op.devices);
+      case 'devices':
+        return accounts.devices(who, op.account);
+      case 'lookup':
+        return accounts.lookup(who, op.username);
+      default:
+        return Promise.resolve(refused('UNSUPPORTED'));
+    }
+  }
+
+  #send(id: number, who: Authorised, op: RequestOp & { readonly kind: 'send' }): void {
+    const { config } = this.#services.context;
+    const parts = Math.max(1, op.parts.length);
+    let bytes = 0;
+    for (const { body } of op.parts) bytes += body.length;
+    const limit = { parts: config.creditParts, bytes: config.creditBytes };
+    const verdict = judgeCredit(limit, this.#inFlight, { parts, bytes });
+    if (verdict === 'abuse') {
+      this.#close('CREDIT');
+      return;
+    }
+    if (verdict === 'over') {
+      this.#reply(id, refused('BUSY', 100));
+      return;
+    }
+    this.#inFlight.parts += parts;
+    this.#inFlight.bytes += bytes;
+    const done = this.#services.mailboxes.send(who, op).finally(() => {
+      this.#inFlight.parts -= parts;
+      this.#inFlight.bytes -= bytes;
+    });
+    this.#answerLater(id, done);
+  }
+
+  #answerLater(id: number, reply: Promise<Reply>): void {
+    reply.then(
+      (answer) => this.#reply(id, answer),
+      (error: unknown) => {
+        const errorClass = error instanceof Error ? error.name : 'unknown';
+        this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
+        this.#reply(id, refused('UNAVAILABLE', 5_000));
+      },
+    );
+  }
+
+  /** Spend the nonce on one proof. */
+  async #prove(id: number, op: RequestOp, nonce: Uint8Array): Promise<void> {
+    this.#state = { kind: 'checking' };
+    const { accounts } = this.#services;
+    let proof: Proof;
+    if (op.kind === 'auth') proof = await accounts.authenticate(nonce, op, this.#addressKey);
+    else if (op.kind === 'register') proof = await accounts.register(nonce, op, this.#addressKey);
+    else return;
+    // Closed while we were checking.
+    if (this.#isClosing()) return;
+    if (proof.kind === 'good') {
+      this.#deadline?.();
+      this.#state = { kind: 'authorised', ...proof.who };
+      this.#services.context.log.write('debug', 'AUTHORISED');
+      this.#reply(id, CONFIRMED);
+      await this.#attach(proof.who);
+      return;
+    }
+    this.#reply(id, proof.reply);
+    if (proof.isFinal) this.#close('UNAUTHORISED');
+    else this.#state = this.#challenge();
+  }
+
+  async #attach(who: Authorised): Promise<void> {
+    const { context, presence } = this.#services;
+    const connection = this;
+    const delivery = new Delivery(context, who.mailbox, {
+      event: (event) => connection.#event(event),
+      get bufferedBytes() {
+        return connection.#outboxBytes + connection.#socket.bufferedBytes;
+      },
+      close: (reason) => connection.#close(reason),
+    });
+    this.#delivery = delivery;
+    presence.attach(delivery);
+    try {
+      const { oneTime, kem } = await context.store.prekeyCounts(who.mailbox);
+      delivery.tellStock(oneTime, kem);
+    } catch {
+      // Only a hint is lost.
+    }
+  }
+
+  #challenge(): ConnectionState {
+    const { context } = this.#services;
+    const { clock, config, crypto, relayId } = context;
+    const nonce = crypto.randomBytes(32);
+    const event: ChallengeEvent = {
+      kind: 'challenge',
+      nonce,
+      relayId,
+      limits: {
+        frameBytesMax: MAX_FRAME_BYTES,
+        partsMax: MAX_SEND_PARTS,
+        bodyBytesMax: MAX_ENVELOPE_BYTES,
+        windowEnvelopes: config.windowEnvelopes,
+        windowBytes: config.windowBytes,
+        creditParts: config.creditParts,
+        creditBytes: config.creditBytes,
+        devicesMax: config.devicesMax,
+      },
+      serverTimeMs: clock.nowMs(),
+      versionMin: RELAY_PROTOCOL_VERSION,
+      versionMax: RELAY_PROTOCOL_VERSION,
+    };
+    this.#deadline?.();
+    this.#deadline = clock.after(CHALLENGE_MAX_MS, () => this.#close('UNAUTHORISED'));
+    this.#event(event);
+    return { kind: 'greeting', nonce, issuedAtMs: clock.monotonicMs() };
+  }
+
+  /** Requests with number 0 want no answer. */
+  #reply(id: number, reply: Reply): void {
+    if (id !== 0) this.#enqueue(toResponse(id, reply));
+  }
+
+  #event(event: RelayEvent): void {
+    this.#enqueue({ kind: 'event', event });
+  }
+
+  #enqueue(item: Item): void {
+    if (this.#state?.kind === 'closing') return;
+    const encoded = encodeItem(item);
+    // Runs once after everything of this turn, so that one frame carries all of it.
+    if (this.#outbox.length === 0) process.nextTick(() => this.#flush());
+    this.#outbox.push(encoded);
+    this.#outboxBytes += encoded.length;
+  }
+
+  #flush(): void {
+    const outbox = this.#outbox;
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    let start = 0;
+    while (start < outbox.length) {
+      let end = start;
+      let bytes = 0;
+      while (end < outbox.length) {
+        const size = outbox[end]?.length ?? 0;
+        if (end > start && bytes + size > OUT_FRAME_BYTES) break;
+        bytes += size;
+        end++;
+      }
+      const frame = joinItems(outbox.slice(start, end));
+      if (this.#socket.send(frame) === 'dropped') {
+        this.#closeAfterFlush ??= 'SLOW';
+        break;
+      }
+      start = end;
+    }
+    const reason = this.#closeAfterFlush;
+    if (reason !== undefined) {
+      const { code, text } = closeFrame(reason);
+      this.#socket.close(code, text);
+    }
+  }
+
+  /** Close, after what is in the outbox. */
+  #close(reason: CloseReason): void {
+    if (this.#closeAfterFlush !== undefined) return;
+    this.#closeAfterFlush = reason;
+    this.#deadline?.();
+    if (this.#delivery) this.#services.presence.detach(this.#delivery);
+    this.#delivery = undefined;
+    if (this.#outbox.length === 0) process.nextTick(() => this.#flush());
+    this.#state = { kind: 'closing', reason };
+  }
+
+  #isClosing(): boolean {
+    return this.#state.kind === 'closing';
+  }
+}
+
+/** Largest frame the relay sends on purpose; one larger item still goes in a frame of its own. */
+const OUT_FRAME_BYTES = 262_144;

@@ -1,0 +1,114 @@
+/**
+ * 13 Relay. What the services share: the store behind its commit queue, the clock, the budgets.
+ */
+import { createHmac } from 'node:crypto';
+import type { RelayId } from '@qasid/protocol/envelope';
+import { StoreError } from '@qasid/protocol/envelope';
+import type { Clock } from '../clock.js';
+import type { RelayConfig } from '../config.js';
+import type { RelayCrypto } from '../crypto.js';
+import type { Log } from '../observe/log.js';
+import { BucketTable } from '../protocol/quota.js';
+import { type Reply, refused } from '../protocol/replies.js';
+import type { GroupCommit } from '../store/group-commit.js';
+import type { RelayStore } from '../store/port.js';
+
+/** Shared by all services of one relay. */
+export interface Context {
+  readonly config: RelayConfig;
+  readonly relayId: RelayId;
+  readonly store: RelayStore;
+  readonly writer: GroupCommit;
+  readonly clock: Clock;
+  readonly crypto: RelayCrypto;
+  readonly log: Log;
+  readonly budgets: Budgets;
+  /** No new sends: the relay is going down. */
+  isDraining: boolean;
+}
+
+/** The token buckets of a relay, all in memory. */
+export interface Budgets {
+  readonly sends: BucketTable;
+  readonly inboundBytes: BucketTable;
+  readonly prekeysPerPair: BucketTable;
+  readonly prekeysPerTarget: BucketTable;
+  readonly lookups: BucketTable;
+  readonly lookupsTotal: BucketTable;
+  readonly registrations: BucketTable | undefined;
+  readonly registrationsTotal: BucketTable;
+  readonly failedAuth: BucketTable;
+}
+
+/** Fresh budgets. */
+export function createBudgets(config: RelayConfig): Budgets {
+  const { quotas } = config;
+  return {
+    sends: new BucketTable(quotas.sends),
+    inboundBytes: new BucketTable(quotas.inboundBytes),
+    prekeysPerPair: new BucketTable(quotas.prekeysPerPair),
+    prekeysPerTarget: new BucketTable(quotas.prekeysPerTarget),
+    lookups: new BucketTable(quotas.lookups),
+    lookupsTotal: new BucketTable(quotas.lookupsTotal, 1),
+    // Behind a loopback address everybody has the same one: a limit per address would be a limit for all.
+    registrations: isLoopback(config.host) ? undefined : new BucketTable(quotas.registrations),
+    registrationsTotal: new BucketTable(quotas.registrationsTotal, 1),
+    failedAuth: new BucketTable(quotas.failedAuth),
+  };
+}
+
+/** The answer when the store could not: it may be tried again, since nothing has happened. */
+export function storeRefusal(context: Context, error: unknown): Reply {
+  if (!(error instanceof StoreError)) {
+    const errorClass = error instanceof Error ? error.name : 'unknown';
+    context.log.write('error', 'REQUEST_FAULT', { errorClass });
+    return refused('UNAVAILABLE', 5_000);
+  }
+  return refused('UNAVAILABLE', error.code === 'STORE_FULL' ? 5_000 : 1_000);
+}
+
+/**
+ * Turns a peer's address into the key of its budgets: an HMAC of its network prefix (/24, /56) under a key
+ * that lives in memory and changes every day. The address itself goes no further.
+ */
+export class AddressKeys {
+  readonly #crypto: RelayCrypto;
+  readonly #clock: Clock;
+  #key: Uint8Array;
+  #madeMs: number;
+
+  constructor(crypto: RelayCrypto, clock: Clock) {
+    this.#crypto = crypto;
+    this.#clock = clock;
+    this.#key = crypto.randomBytes(32);
+    this.#madeMs = clock.monotonicMs();
+  }
+
+  of(address: string): string {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#madeMs > DAY_MS) {
+      this.#key = this.#crypto.randomBytes(32);
+      this.#madeMs = nowMs;
+    }
+    const mac = createHmac('sha256', this.#key).update(networkPrefix(address)).digest();
+    return mac.toString('base64url', 0, 12);
+  }
+}
+
+/** The /24 of an IPv4 address or the /56 of an IPv6 address, as text. */
+export function networkPrefix(address: string): string {
+  const mapped = /^(?:.*:)?((?:\d{1,3}\.){3})\d{1,3}$/.exec(address);
+  if (mapped?.[1] !== undefined) return mapped[1];
+  const [head = '', tail] = address.split('::', 2);
+  const groups = head === '' ? [] : head.split(':');
+  const last = tail === undefined || tail === '' ? [] : tail.split(':');
+  while (groups.length + last.length < 8) groups.push('0');
+  const all = [...groups, ...last].map((group) => Number.parseInt(group, 16) || 0);
+  return `${all.slice(0, 3).join(':')}:${(all[3] ?? 0) & 0xff00}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,37 @@
+/**
+ * 13 Relay. The use cases of one relay, put together over its ports.
+ */
+import { Accounts } from './accounts.js';
+import type { Context } from './context.js';
+import { Mailboxes } from './mailboxes.js';
+import { Prekeys } from './prekeys.js';
+import { Presence } from './presence.js';
+
+/** A connection, as far as shutting down needs it. */
+export interface Drainable {
+  drain(afterMs: number): void;
+  end(reason: 'RESTART' | 'INTERNAL'): void;
+}
+
+/** Everything routes need. */
+export interface Services {
+  readonly context: Context;
+  readonly presence: Presence;
+  readonly accounts: Accounts;
+  readonly mailboxes: Mailboxes;
+  readonly prekeys: Prekeys;
+  readonly connections: Set<Drainable>;
+}
+
+/** The services over `context`. */
+export function createServices(context: Context): Services {
+  const presence = new Presence();
+  return {
+    context,
+    presence,
+    accounts: new Accounts(context, presence),
+    mailboxes: new Mailboxes(context, presence),
+    prekeys: new Prekeys(context, presence),
+    connections: new Set(),
+  };
+}

@@ -1,0 +1,243 @@
+/**
+ * 13 Relay §3.2. Group commit: everything that arrives while one commit runs goes into the next.
+ *
+ * No fixed window: at low load a change waits for one turn of the event loop, under load batches grow by
+ * themselves. Only after a large batch is it worth gathering for up to 2 ms.
+ */
+import { StoreError } from '@qasid/protocol/envelope';
+import type { Cancel, Clock } from '../clock.js';
+import type { RelayStore, ResultOf, Write, WriteResults } from './port.js';
+
+/** What the queue tells its owner. */
+export interface GroupCommitHooks {
+  /** A change is durable. Called in the order of commits, before anybody else hears of it. */
+  durable?(write: Write, result: WriteResults[Write['kind']]): void;
+  /** A batch is done. */
+  batch?(count: number, ms: number): void;
+  /** A batch failed and was tried again in parts, or given up. */
+  failed?(error: StoreError): void;
+}
+
+interface Pending {
+  readonly write: Write;
+  readonly parts: number;
+  readonly bytes: number;
+  readonly resolve: (result: WriteResults[Write['kind']]) => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/** The queue in front of a store. */
+export class GroupCommit {
+  readonly #store: RelayStore;
+  readonly #clock: Clock;
+  readonly #hooks: GroupCommitHooks;
+  #queue: Pending[] = [];
+  #start = 0;
+  #queuedParts = 0;
+  #queuedBytes = 0;
+  #isRunning = false;
+  #isScheduled = false;
+  #lastAppends = 0;
+  #ackTimer: Cancel | undefined;
+  #failure: StoreError | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(store: RelayStore, clock: Clock, hooks: GroupCommitHooks = {}) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#hooks = hooks;
+  }
+
+  /** Whether new sends should be turned away for now. Acknowledgements are still taken. */
+  get isFull(): boolean {
+    return this.#queuedParts >= QUEUE_PARTS_MAX || this.#queuedBytes >= QUEUE_BYTES_MAX;
+  }
+
+  /** Resolves when `write` is durable. @throws StoreError when it is certain that it never will be. */
+  submit<W extends Write>(write: W): Promise<ResultOf<W>> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise<ResultOf<W>>((resolve, reject) => {
+      const { parts, bytes } = sizeOf(write);
+      this.#queue.push({
+        write,
+        parts,
+        bytes,
+        // The store answers a write with the result of its kind.
+        resolve: resolve as Pending['resolve'],
+        reject,
+      });
+      this.#queuedParts += parts;
+      this.#queuedBytes += bytes;
+      this.#schedule(write.kind === 'ack');
+    });
+  }
+
+  /** Resolves when nothing is queued or running. */
+  flushed(): Promise<void> {
+    if (!this.#isRunning && this.#start === this.#queue.length) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+      this.#schedule(false);
+    });
+  }
+
+  /** Nothing more is written: the state of the store is unknown. */
+  poison(error: StoreError): void {
+    this.#failure = error;
+    for (const pending of this.#takeAll()) pending.reject(error);
+  }
+
+  #schedule(isAck: boolean): void {
+    if (this.#isRunning || this.#isScheduled) return;
+    if (isAck) {
+      // A late delete is at worst a repeat: acknowledgements ride along with the next send.
+      this.#ackTimer ??= this.#clock.after(ACK_DELAY_MS, () => {
+        this.#ackTimer = undefined;
+        this.#schedule(false);
+      });
+      return;
+    }
+    this.#isScheduled = true;
+    if (this.#lastAppends > GATHER_ABOVE && !this.isFull) {
+      this.#clock.after(GATHER_MS, () => this.#run());
+    } else {
+      setImmediate(() => this.#run());
+    }
+  }
+
+  #run(): void {
+    this.#isScheduled = false;
+    if (this.#isRunning) return;
+    const batch = this.#takeBatch();
+    if (batch.length === 0) {
+      this.#settleIdle();
+      return;
+    }
+    this.#ackTimer?.();
+    this.#ackTimer = undefined;
+    this.#isRunning = true;
+    const startedMs = this.#clock.monotonicMs();
+    void this.#commit(batch).then(() => {
+      this.#isRunning = false;
+      this.#hooks.batch?.(batch.length, this.#clock.monotonicMs() - startedMs);
+      if (this.#start < this.#queue.length) {
+        const isAckOnly = this.#queue.every(
+          ({ write }, index) => index < this.#start || write.kind === 'ack',
+        );
+        this.#schedule(isAckOnly && this.#idle.length === 0);
+      } else this.#settleIdle();
+    });
+  }
+
+  /** Never rejects. */
+  async #commit(batch: readonly Pending[]): Promise<void> {
+    try {
+      const results = await this.#store.commit(batch.map(({ write }) => write));
+      for (const [index, pending] of batch.entries()) {
+        const result = results[index];
+        if (result === undefined) pending.reject(new StoreError('STORE_FAILED', 'no result'));
+        else {
+          this.#hooks.durable?.(pending.write, result);
+          pending.resolve(result);
+        }
+      }
+    } catch (error) {
+      const failure =
+        error instanceof StoreError
+          ? error
+          : new StoreError('STORE_FAILED', 'commit failed', { cause: error });
+      this.#hooks.failed?.(failure);
+      await this.#retryInParts(batch, failure);
+    }
+  }
+
+  /**
+   * One bad change must not take its neighbours down, and a full disk must not stop deletions: try what
+   * frees space first, then one at a time.
+   */
+  async #retryInParts(batch: readonly Pending[], failure: StoreError): Promise<void> {
+    if (this.#failure !== undefined || batch.length === 1) {
+      for (const pending of batch) pending.reject(this.#failure ?? failure);
+      return;
+    }
+    const isFreeing = ({ write }: Pending): boolean =>
+      write.kind === 'ack' || write.kind === 'sweep';
+    const freeing = batch.filter(isFreeing);
+    const others = batch.filter((pending) => !isFreeing(pending));
+    if (freeing.length > 0 && others.length > 0) {
+      await this.#commit(freeing);
+      await this.#commit(others);
+      return;
+    }
+    if (failure.code === 'STORE_FULL') {
+      for (const pending of batch) pending.reject(failure);
+      return;
+    }
+    for (const pending of batch) await this.#commit([pending]);
+  }
+
+  #takeBatch(): readonly Pending[] {
+    let parts = 0;
+    let bytes = 0;
+    let end = this.#start;
+    while (end < this.#queue.length) {
+      const pending = this.#queue[end];
+      if (pending === undefined) break;
+      const isOver =
+        parts + pending.parts > BATCH_PARTS_MAX || bytes + pending.bytes > BATCH_BYTES_MAX;
+      if (end > this.#start && isOver) break;
+      parts += pending.parts;
+      bytes += pending.bytes;
+      end++;
+    }
+    const batch = this.#queue.slice(this.#start, end);
+    this.#start = end;
+    if (this.#start === this.#queue.length) {
+      this.#queue = [];
+      this.#start = 0;
+    }
+    this.#queuedParts -= parts;
+    this.#queuedBytes -= bytes;
+    this.#lastAppends = parts;
+    return batch;
+  }
+
+  #takeAll(): readonly Pending[] {
+    const all = this.#queue.slice(this.#start);
+    this.#queue = [];
+    this.#start = 0;
+    this.#queuedParts = 0;
+    this.#queuedBytes = 0;
+    return all;
+  }
+
+  #settleIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+/** What a change weighs. Deletions are free: they make room. */
+function sizeOf(write: Write): { readonly parts: number; readonly bytes: number } {
+  if (write.kind === 'append') {
+    let bytes = 0;
+    for (const part of write.parts) bytes += part.body.length;
+    return { parts: write.parts.length, bytes };
+  }
+  if (write.kind === 'ack' || write.kind === 'sweep') return { parts: 0, bytes: 0 };
+  return { parts: 1, bytes: 4_096 };
+}
+
+/** One commit. Lower: more fsyncs. Higher: those who came first wait for those who came last. */
+const BATCH_PARTS_MAX = 512;
+const BATCH_BYTES_MAX = 1_048_576;
+
+/** Waiting for a commit. Lower: `BUSY` in short bursts. Higher: memory, and answers that come too late. */
+const QUEUE_PARTS_MAX = 20_000;
+const QUEUE_BYTES_MAX = 33_554_432;
+
+/** After a batch of more than this many envelopes, wait this long for more, in milliseconds. */
+const GATHER_ABOVE = 64;
+const GATHER_MS = 2;
+
+/** How long an acknowledgement may wait for company, in milliseconds. */
+const ACK_DELAY_MS = 50;

@@ -1,0 +1,188 @@
+/**
+ * 13 Relay §3. What a store keeps in memory about mailboxes: sizes, and which client ids it has seen.
+ *
+ * Changes are made as a commit goes along and undone when it fails, so that later changes of the same
+ * commit see earlier ones.
+ */
+import type { MailboxNo, MailboxQuota } from './port.js';
+
+/** An envelope that was stored, as far as recognising its repeat needs it. */
+export interface Seen {
+  readonly seq: number;
+  /** 0 when it was found on disk: its sender is not written down. */
+  readonly sender: MailboxNo;
+}
+
+interface Mailbox {
+  envelopes: number;
+  bytes: number;
+  /** By client id; `undefined` until an append needs it. */
+  seen: Map<string, Seen[]> | undefined;
+  lastAppendMs: number;
+}
+
+/** Loads what is queued in a mailbox when its client ids are first needed. */
+export type QueuedIds = (
+  mailbox: MailboxNo,
+) => readonly { readonly clientId: Uint8Array; readonly seq: number }[];
+
+/** Sizes and client ids per mailbox. */
+export class MailboxMemory {
+  readonly #mailboxes = new Map<MailboxNo, Mailbox>();
+  readonly #load: QueuedIds;
+  readonly #memoryMs: number;
+  #undo: (() => void)[] = [];
+  #envelopes = 0;
+  #bytes = 0;
+  /** Repeats by the time they may be forgotten; appended in order of time. */
+  #aging: {
+    readonly mailbox: MailboxNo;
+    readonly key: string;
+    readonly seq: number;
+    readonly atMs: number;
+  }[] = [];
+  #agingStart = 0;
+
+  constructor(load: QueuedIds, memoryMs: number) {
+    this.#load = load;
+    this.#memoryMs = memoryMs;
+  }
+
+  /** What is on disk, at start. */
+  prime(mailbox: MailboxNo, envelopes: number, bytes: number): void {
+    this.#mailboxes.set(mailbox, { envelopes, bytes, seen: undefined, lastAppendMs: 0 });
+    this.#envelopes += envelopes;
+    this.#bytes += bytes;
+  }
+
+  /** Sums over all mailboxes. */
+  get totals(): { readonly envelopes: number; readonly bytes: number } {
+    return { envelopes: this.#envelopes, bytes: this.#bytes };
+  }
+
+  /** Whether `mailbox` has room for `bytes` more in one envelope. */
+  hasRoom(mailbox: MailboxNo, bytes: number, quota: MailboxQuota): boolean {
+    const known = this.#mailboxes.get(mailbox);
+    if (known === undefined) return bytes <= quota.bytesMax;
+    return known.envelopes < quota.envelopesMax && known.bytes + bytes <= quota.bytesMax;
+  }
+
+  /** Earlier envelopes with this client id. */
+  seen(mailbox: MailboxNo, clientId: Uint8Array): readonly Seen[] {
+    return this.#seenOf(mailbox).get(idKey(clientId)) ?? [];
+  }
+
+  /** An envelope was inserted. */
+  added(mailbox: MailboxNo, clientId: Uint8Array, entry: Seen, bytes: number, nowMs: number): void {
+    const key = idKey(clientId);
+    const seen = this.#seenOf(mailbox);
+    const before = seen.get(key);
+    seen.set(key, before === undefined ? [entry] : [...before, entry]);
+    this.#resize(mailbox, 1, bytes);
+    this.#get(mailbox).lastAppendMs = nowMs;
+    this.#aging.push({ mailbox, key, seq: entry.seq, atMs: nowMs });
+    this.#undo.push(() => {
+      if (before === undefined) seen.delete(key);
+      else seen.set(key, before);
+      this.#resize(mailbox, -1, -bytes);
+    });
+  }
+
+  /** Envelopes were deleted. Their client ids are still recognised for a while. */
+  removed(mailbox: MailboxNo, envelopes: number, bytes: number): void {
+    if (envelopes === 0) return;
+    this.#resize(mailbox, -envelopes, -bytes);
+    this.#undo.push(() => this.#resize(mailbox, envelopes, bytes));
+  }
+
+  /** A mailbox is gone. */
+  dropped(mailbox: MailboxNo): void {
+    const known = this.#mailboxes.get(mailbox);
+    if (known === undefined) return;
+    this.#mailboxes.delete(mailbox);
+    this.#envelopes -= known.envelopes;
+    this.#bytes -= known.bytes;
+    this.#undo.push(() => {
+      this.#mailboxes.set(mailbox, known);
+      this.#envelopes += known.envelopes;
+      this.#bytes += known.bytes;
+    });
+  }
+
+  /** The commit is durable. */
+  keep(): void {
+    this.#undo = [];
+  }
+
+  /** The commit failed: as if nothing had happened. */
+  rollBack(): void {
+    for (const undo of this.#undo.reverse()) undo();
+    this.#undo = [];
+  }
+
+  /**
+   * Forget client ids that are older than the memory. `isQueued` tells whether an envelope still waits:
+   * then its id stays until the whole mailbox has been quiet for as long.
+   */
+  forget(nowMs: number): void {
+    const before = nowMs - this.#memoryMs;
+    const aging = this.#aging;
+    while (this.#agingStart < aging.length) {
+      const oldest = aging[this.#agingStart];
+      if (oldest === undefined || oldest.atMs > before) break;
+      this.#agingStart++;
+      const mailbox = this.#mailboxes.get(oldest.mailbox);
+      if (mailbox?.seen === undefined) continue;
+      // Quiet or overgrown: drop the map. An append loads what is still queued from disk again.
+      const isOvergrown = mailbox.seen.size > mailbox.envelopes + SEEN_SPARE_MAX;
+      if (mailbox.lastAppendMs <= before || isOvergrown) mailbox.seen = undefined;
+      else if (mailbox.envelopes === 0) mailbox.seen.delete(oldest.key);
+      if (mailbox.envelopes === 0 && mailbox.seen === undefined) {
+        this.#mailboxes.delete(oldest.mailbox);
+      }
+    }
+    if (this.#agingStart > 1024 && this.#agingStart * 2 > aging.length) {
+      this.#aging = aging.slice(this.#agingStart);
+      this.#agingStart = 0;
+    }
+  }
+
+  #seenOf(number: MailboxNo): Map<string, Seen[]> {
+    const mailbox = this.#get(number);
+    if (mailbox.seen === undefined) {
+      mailbox.seen = new Map();
+      if (mailbox.envelopes > 0) {
+        for (const { clientId, seq } of this.#load(number)) {
+          const key = idKey(clientId);
+          mailbox.seen.set(key, [...(mailbox.seen.get(key) ?? []), { seq, sender: 0 }]);
+        }
+      }
+    }
+    return mailbox.seen;
+  }
+
+  #resize(number: MailboxNo, envelopes: number, bytes: number): void {
+    const mailbox = this.#get(number);
+    mailbox.envelopes += envelopes;
+    mailbox.bytes += bytes;
+    this.#envelopes += envelopes;
+    this.#bytes += bytes;
+  }
+
+  #get(number: MailboxNo): Mailbox {
+    const known = this.#mailboxes.get(number);
+    if (known !== undefined) return known;
+    const fresh: Mailbox = { envelopes: 0, bytes: 0, seen: undefined, lastAppendMs: 0 };
+    this.#mailboxes.set(number, fresh);
+    return fresh;
+  }
+}
+
+/** Acknowledged client ids one busy mailbox may keep beyond its memory. Lower: some repeats are stored
+ *  again, and dropped by the client. Higher: a mailbox that is never quite empty grows. */
+const SEEN_SPARE_MAX = 16_384;
+
+/** 16 bytes as a map key, one character each. */
+function idKey(clientId: Uint8Array): string {
+  return String.fromCharCode(...clientId);
+}

@@ -1,0 +1,318 @@
+/**
+ * 13 Relay §3. A store that forgets everything when it is closed: for tests and trials.
+ *
+ * The same rules as SQLite in as few lines as possible; the contract suite compares them.
+ */
+import type { AccountId, PublicPrekey, SignedPublicPrekey } from '@qasid/protocol/envelope';
+import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
+import { checkAddressing } from '../protocol/addressing.js';
+import {
+  type AccountRow,
+  type AppendWrite,
+  type DeviceRow,
+  type MailboxNo,
+  type MailboxPage,
+  type MailboxQuota,
+  type Placement,
+  PREKEYS_STORED_MAX,
+  type PrekeyCounts,
+  type PrekeyStock,
+  type PutDevicesWrite,
+  type QueuedEnvelope,
+  type RegisterWrite,
+  type RelayStore,
+  REPEAT_MEMORY_MS,
+  type StoreTotals,
+  type TakePrekeysWrite,
+  type Write,
+  type WriteResults,
+} from './port.js';
+
+interface Stored extends QueuedEnvelope {
+  readonly expiresMinute: number;
+}
+
+interface Mailbox {
+  readonly queue: Stored[];
+  /** Client id and sender, by hex; `atMs` when it was stored. */
+  readonly seen: Map<string, { readonly body: Uint8Array; readonly seq: number; atMs: number }>;
+  signed: SignedPublicPrekey | undefined;
+  lastResort: SignedPublicPrekey | undefined;
+  oneTime: PublicPrekey[];
+  kem: SignedPublicPrekey[];
+  readonly uploaded: Set<string>;
+}
+
+/** How the store runs. */
+export interface MemoryStoreOptions {
+  readonly quota: MailboxQuota;
+  readonly monotonicMs?: () => number;
+}
+
+/** An empty store. */
+export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
+  const store = new MemoryStore(options);
+  return {
+    commit: async (writes) => writes.map((write) => store.apply(write)),
+    account: async (account) => store.account(account),
+    lookup: async (username) => store.usernames.get(username),
+    read: async (mailbox, afterSeq, rowsMax, bytesMax) =>
+      store.read(mailbox, afterSeq, rowsMax, bytesMax),
+    prekeyCounts: async (mailbox) => store.counts(mailbox),
+    totals: async () => store.totals(),
+    close: async () => undefined,
+  };
+}
+
+class MemoryStore {
+  readonly usernames = new Map<string, AccountId>();
+  readonly #options: MemoryStoreOptions;
+  readonly #accounts = new Map<string, AccountRow>();
+  readonly #mailboxes = new Map<MailboxNo, Mailbox>();
+  #nextMailbox = 1;
+  #nextSeq = 1;
+
+  constructor(options: MemoryStoreOptions) {
+    this.#options = options;
+  }
+
+  apply(write: Write): WriteResults[Write['kind']] {
+    switch (write.kind) {
+      case 'append':
+        return this.#append(write);
+      case 'ack': {
+        const { through, also } = write;
+        const gone = (row: Stored): boolean => row.seq <= through || also.includes(row.seq);
+        return { kind: 'acked', count: this.#remove(write.mailbox, gone) };
+      }
+      case 'register':
+        return this.#register(write);
+      case 'putDevices':
+        return this.#putDevices(write);
+      case 'putPrekeys': {
+        const mailbox = this.#mailboxes.get(write.mailbox);
+        if (mailbox === undefined) return { kind: 'noMailbox' };
+        const { oneTime, kem } = write.prekeys;
+        if (
+          mailbox.oneTime.length + oneTime.length > PREKEYS_STORED_MAX ||
+          mailbox.kem.length + kem.length > PREKEYS_STORED_MAX
+        ) {
+          return { kind: 'tooMany' };
+        }
+        putPrekeys(mailbox, write.prekeys);
+        return { kind: 'put', stock: this.#stock(write.mailbox) };
+      }
+      case 'takePrekeys':
+        return this.#takePrekeys(write);
+      case 'sweep': {
+        const rows = [...this.#mailboxes]
+          .flatMap(([number, { queue }]) => queue.map((row) => ({ number, row })))
+          .filter(({ row }) => row.seq > write.afterSeq)
+          .sort((a, b) => a.row.seq - b.row.seq)
+          .slice(0, write.limit);
+        let deleted = 0;
+        for (const { number, row } of rows) {
+          if (row.expiresMinute > write.nowMinute) continue;
+          deleted += this.#remove(number, (other) => other === row);
+        }
+        const nextSeq = rows.length < write.limit ? undefined : rows.at(-1)?.row.seq;
+        return { kind: 'swept', deleted, nextSeq };
+      }
+    }
+  }
+
+  account(account: AccountId): AccountRow | undefined {
+    return this.#accounts.get(toHex(account));
+  }
+
+  read(number: MailboxNo, afterSeq: number, rowsMax: number, bytesMax: number): MailboxPage {
+    const waiting = (this.#mailboxes.get(number)?.queue ?? []).filter(({ seq }) => seq > afterSeq);
+    const rows: Stored[] = [];
+    let bytes = 0;
+    for (const row of waiting) {
+      bytes += row.body.length;
+      if (rows.length >= rowsMax || (rows.length > 0 && bytes > bytesMax)) break;
+      rows.push(row);
+    }
+    return { rows, isLast: rows.length === waiting.length, nextSeq: this.#nextSeq };
+  }
+
+  counts(number: MailboxNo): PrekeyCounts {
+    const mailbox = this.#mailboxes.get(number);
+    return {
+      oneTime: mailbox?.oneTime.length ?? 0,
+      kem: mailbox?.kem.length ?? 0,
+      signedId: mailbox?.signed?.id ?? 0,
+      lastResortKemId: mailbox?.lastResort?.id ?? 0,
+    };
+  }
+
+  totals(): StoreTotals {
+    const rows = [...this.#mailboxes.values()].flatMap(({ queue }) => queue);
+    return {
+      accounts: this.#accounts.size,
+      devices: this.#mailboxes.size,
+      envelopes: rows.length,
+      bytes: rows.reduce((sum, { body }) => sum + body.length, 0),
+    };
+  }
+
+  #append(write: AppendWrite): WriteResults['append'] {
+    const account = this.account(write.dest);
+    if (account === undefined) return { kind: 'noAccount' };
+    const fault = checkAddressing(account.devices, write.parts, write.exclude);
+    if (fault !== undefined) return fault;
+    const { quota } = this.#options;
+    const nowMs = this.#options.monotonicMs?.() ?? performance.now();
+    const plan = [];
+    for (const part of write.parts) {
+      const row = account.devices.find(({ device }) => device === part.device);
+      const mailbox = row && this.#mailboxes.get(row.mailbox);
+      if (row === undefined || mailbox === undefined) return { kind: 'noAccount' };
+      const key = `${toHex(part.clientId)} ${write.sender}`;
+      const earlier = mailbox.seen.get(key);
+      const isQueued = mailbox.queue.some(({ seq }) => seq === earlier?.seq);
+      const isKnown =
+        earlier !== undefined && (isQueued || nowMs - earlier.atMs < REPEAT_MEMORY_MS);
+      if (isKnown && isQueued && !samePublicBytes(earlier.body, part.body)) {
+        return { kind: 'conflict' };
+      }
+      if (!isKnown) {
+        const bytes = mailbox.queue.reduce((sum, { body }) => sum + body.length, part.body.length);
+        if (mailbox.queue.length >= quota.envelopesMax || bytes > quota.bytesMax) {
+          return { kind: 'full' };
+        }
+      }
+      plan.push({ part, row, mailbox, key, isKnown });
+    }
+    const placements: Placement[] = plan.map(({ part, row, mailbox, key, isKnown }) => {
+      if (isKnown) return { mailbox: row.mailbox, seq: 0 };
+      const seq = this.#nextSeq++;
+      const clientId = copyBytes(part.clientId);
+      const body = copyBytes(part.body);
+      const { minute, expiresMinute } = write;
+      mailbox.queue.push({ seq, clientId, body, minute, expiresMinute });
+      mailbox.seen.set(key, { body, seq, atMs: nowMs });
+      return { mailbox: row.mailbox, seq };
+    });
+    return { kind: 'stored', placements };
+  }
+
+  #register(write: RegisterWrite): WriteResults['register'] {
+    const known = this.account(write.account);
+    if (known !== undefined) {
+      const row = known.devices.find(({ device }) => device === write.entry.device);
+      const isSame =
+        row !== undefined &&
+        known.version === write.version &&
+        known.username === write.username &&
+        samePublicBytes(known.identityKey, write.identityKey) &&
+        samePublicBytes(known.signed.list, write.signed.list);
+      return isSame ? { kind: 'registered', mailbox: row.mailbox } : { kind: 'accountTaken' };
+    }
+    if (write.username !== undefined) {
+      if (this.usernames.has(write.username)) return { kind: 'usernameTaken' };
+      this.usernames.set(write.username, write.account);
+    }
+    const { identityKey, username, signed, version } = write;
+    const row = this.#addDevice(write.entry);
+    this.#accounts.set(toHex(write.account), {
+      identityKey,
+      username,
+      signed,
+      version,
+      devices: [row],
+    });
+    const mailbox = this.#mailboxes.get(row.mailbox);
+    if (mailbox) putPrekeys(mailbox, write.prekeys);
+    return { kind: 'registered', mailbox: row.mailbox };
+  }
+
+  #putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
+    const known = this.account(write.account);
+    if (known === undefined) return { kind: 'noAccount' };
+    if (known.version === write.version && samePublicBytes(known.signed.list, write.signed.list)) {
+      return { kind: 'changed', removed: [], members: known.devices.map((row) => row.mailbox) };
+    }
+    if (write.version !== known.version + 1) return { kind: 'versionConflict' };
+    const devices = write.entries.map((entry) => {
+      const row = known.devices.find(
+        ({ device, registrationId, authKey }) =>
+          device === entry.device &&
+          registrationId === entry.registrationId &&
+          samePublicBytes(authKey, entry.authKey),
+      );
+      return row ?? this.#addDevice(entry);
+    });
+    const removed = known.devices.filter((row) => !devices.includes(row)).map((row) => row.mailbox);
+    for (const mailbox of removed) this.#mailboxes.delete(mailbox);
+    const { signed, version } = write;
+    this.#accounts.set(toHex(write.account), { ...known, signed, version, devices });
+    return { kind: 'changed', removed, members: devices.map((row) => row.mailbox) };
+  }
+
+  #takePrekeys(write: TakePrekeysWrite): WriteResults['takePrekeys'] {
+    const account = this.account(write.account);
+    if (account === undefined) return { kind: 'noAccount' };
+    const bundles = [];
+    const stocks: PrekeyStock[] = [];
+    for (const { mailbox: number, device, registrationId } of account.devices) {
+      if (write.devices.length > 0 && !write.devices.includes(device)) continue;
+      const mailbox = this.#mailboxes.get(number);
+      if (mailbox?.signed === undefined || mailbox.lastResort === undefined) continue;
+      const oneTime = write.lastResortOnly ? undefined : mailbox.oneTime.shift();
+      const kem = write.lastResortOnly ? undefined : mailbox.kem.shift();
+      bundles.push({
+        device,
+        registrationId,
+        signed: mailbox.signed,
+        ...(oneTime && { oneTime }),
+        kem: kem ?? mailbox.lastResort,
+        kemLastResort: kem === undefined,
+      });
+      stocks.push(this.#stock(number));
+    }
+    const { identityKey, signed } = account;
+    return { kind: 'taken', identityKey, signed, bundles, stocks };
+  }
+
+  #addDevice(entry: PutDevicesWrite['entries'][number]): DeviceRow {
+    const mailbox = this.#nextMailbox++;
+    this.#mailboxes.set(mailbox, {
+      queue: [],
+      seen: new Map(),
+      signed: undefined,
+      lastResort: undefined,
+      oneTime: [],
+      kem: [],
+      uploaded: new Set(),
+    });
+    return { ...entry, mailbox };
+  }
+
+  #remove(number: MailboxNo, gone: (row: Stored) => boolean): number {
+    const queue = this.#mailboxes.get(number)?.queue ?? [];
+    const kept = queue.filter((row) => !gone(row));
+    const count = queue.length - kept.length;
+    queue.splice(0, queue.length, ...kept);
+    return count;
+  }
+
+  #stock(mailbox: MailboxNo): PrekeyStock {
+    const { oneTime, kem } = this.counts(mailbox);
+    return { mailbox, oneTime, kem };
+  }
+}
+
+function putPrekeys(mailbox: Mailbox, upload: RegisterWrite['prekeys']): void {
+  if (upload.signed) mailbox.signed = upload.signed;
+  if (upload.lastResortKem) mailbox.lastResort = upload.lastResortKem;
+  const isFresh = (kind: string, id: number): boolean => {
+    const key = `${kind} ${id}`;
+    if (mailbox.uploaded.has(key)) return false;
+    mailbox.uploaded.add(key);
+    return true;
+  };
+  mailbox.oneTime.push(...upload.oneTime.filter(({ id }) => isFresh('curve', id)));
+  mailbox.kem.push(...upload.kem.filter(({ id }) => isFresh('kem', id)));
+}

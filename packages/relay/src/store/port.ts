@@ -1,0 +1,252 @@
+/**
+ * 13 Relay §3. The port to whatever keeps accounts, mailboxes and prekeys.
+ *
+ * One write path: `commit` takes every change that arrived since the last one and makes them durable
+ * together, in order. Each change checks before it writes, so one that is refused leaves no trace and does
+ * not disturb its neighbours. Reads see everything committed before. One contract suite runs on every
+ * adapter: test/support/store-contract.ts.
+ */
+import {
+  type AccountId,
+  type Bytes,
+  type DeviceEntry,
+  type PrekeyBundleItem,
+  type PrekeyUpload,
+  type SignedDeviceList,
+  StoreError,
+} from '@qasid/protocol/envelope';
+
+/** The relay's own number of a mailbox; never reused, known to no client. */
+export type MailboxNo = number;
+
+/** One envelope of a send. */
+export interface AppendPart {
+  readonly device: number;
+  readonly registrationId: number;
+  readonly clientId: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** Put envelopes into the mailboxes of one account. */
+export interface AppendWrite {
+  readonly kind: 'append';
+  readonly dest: AccountId;
+  /** Mailbox of the sending device: scopes repeats to their sender. Never stored. */
+  readonly sender: MailboxNo;
+  /** The sending device in a send to one's own account. */
+  readonly exclude?: number;
+  readonly parts: readonly AppendPart[];
+  /** Minute of arrival and of expiry, since 1970. */
+  readonly minute: number;
+  readonly expiresMinute: number;
+}
+
+/** The device took over responsibility for these envelopes: delete them. */
+export interface AckWrite {
+  readonly kind: 'ack';
+  readonly mailbox: MailboxNo;
+  readonly through: number;
+  readonly also: readonly number[];
+}
+
+/** A new account with one device. All signatures have been checked. */
+export interface RegisterWrite {
+  readonly kind: 'register';
+  readonly account: AccountId;
+  readonly identityKey: Bytes;
+  readonly username?: string;
+  readonly signed: SignedDeviceList;
+  readonly version: number;
+  readonly entry: DeviceEntry;
+  readonly prekeys: PrekeyUpload;
+}
+
+/** A new device list of an account. The signature has been checked. */
+export interface PutDevicesWrite {
+  readonly kind: 'putDevices';
+  readonly account: AccountId;
+  readonly signed: SignedDeviceList;
+  readonly version: number;
+  readonly entries: readonly DeviceEntry[];
+}
+
+/** Add one-time prekeys, replace signed ones. */
+export interface PutPrekeysWrite {
+  readonly kind: 'putPrekeys';
+  readonly mailbox: MailboxNo;
+  readonly prekeys: PrekeyUpload;
+}
+
+/** Take one prekey of each kind per device. Once it is committed, nobody gets those keys again. */
+export interface TakePrekeysWrite {
+  readonly kind: 'takePrekeys';
+  readonly account: AccountId;
+  /** Empty for all devices. */
+  readonly devices: readonly number[];
+  /** Hand out no one-time keys: the target's budget is used up. */
+  readonly lastResortOnly: boolean;
+}
+
+/** Delete expired envelopes among the next `limit` rows after `afterSeq`. */
+export interface SweepWrite {
+  readonly kind: 'sweep';
+  readonly nowMinute: number;
+  readonly afterSeq: number;
+  readonly limit: number;
+}
+
+/** One change. */
+export type Write =
+  | AppendWrite
+  | AckWrite
+  | RegisterWrite
+  | PutDevicesWrite
+  | PutPrekeysWrite
+  | TakePrekeysWrite
+  | SweepWrite;
+
+/** Where one part went. `seq` 0: it was a repeat of one that is stored, or was until it was acknowledged. */
+export interface Placement {
+  readonly mailbox: MailboxNo;
+  readonly seq: number;
+}
+
+/** One-time prekeys left. */
+export interface PrekeyStock {
+  readonly mailbox: MailboxNo;
+  readonly oneTime: number;
+  readonly kem: number;
+}
+
+/** Outcome of a change, by its kind. */
+export interface WriteResults {
+  append:
+    | { readonly kind: 'stored'; readonly placements: readonly Placement[] }
+    | { readonly kind: 'mismatch'; readonly missing: number[]; readonly extra: number[] }
+    | { readonly kind: 'stale'; readonly devices: number[] }
+    /** A mailbox has no room; nothing was stored. */
+    | { readonly kind: 'full' }
+    /** The sender used a client id again for another body. */
+    | { readonly kind: 'conflict' }
+    | { readonly kind: 'noAccount' };
+  ack: { readonly kind: 'acked'; readonly count: number };
+  register:
+    | { readonly kind: 'registered'; readonly mailbox: MailboxNo }
+    | { readonly kind: 'usernameTaken' }
+    | { readonly kind: 'accountTaken' };
+  putDevices:
+    | {
+        readonly kind: 'changed';
+        /** Mailboxes whose device left the list or was re-installed; they are gone. */
+        readonly removed: readonly MailboxNo[];
+        readonly members: readonly MailboxNo[];
+      }
+    | { readonly kind: 'versionConflict' }
+    | { readonly kind: 'noAccount' };
+  putPrekeys:
+    | { readonly kind: 'put'; readonly stock: PrekeyStock }
+    | { readonly kind: 'tooMany' }
+    | { readonly kind: 'noMailbox' };
+  takePrekeys:
+    | {
+        readonly kind: 'taken';
+        readonly identityKey: Bytes;
+        readonly signed: SignedDeviceList;
+        readonly bundles: readonly PrekeyBundleItem[];
+        readonly stocks: readonly PrekeyStock[];
+      }
+    | { readonly kind: 'noAccount' };
+  sweep: {
+    readonly kind: 'swept';
+    readonly deleted: number;
+    /** Where to go on; `undefined` at the end. */
+    readonly nextSeq: number | undefined;
+  };
+}
+
+/** Outcome of `W`. */
+export type ResultOf<W extends Write> = WriteResults[W['kind']];
+
+/** A device of an account. */
+export interface DeviceRow extends DeviceEntry {
+  readonly mailbox: MailboxNo;
+}
+
+/** What the relay knows of an account. */
+export interface AccountRow {
+  readonly identityKey: Bytes;
+  readonly username: string | undefined;
+  readonly signed: SignedDeviceList;
+  readonly version: number;
+  readonly devices: readonly DeviceRow[];
+}
+
+/** An envelope in a mailbox. */
+export interface QueuedEnvelope {
+  readonly seq: number;
+  readonly clientId: Bytes;
+  readonly body: Uint8Array;
+  readonly minute: number;
+}
+
+/** Part of a mailbox, in order. */
+export interface MailboxPage {
+  readonly rows: readonly QueuedEnvelope[];
+  /** Whether nothing came after these rows when they were read. */
+  readonly isLast: boolean;
+  /** Everything in the mailbox at that moment has a lower number. */
+  readonly nextSeq: number;
+}
+
+/** One-time prekeys left and the signed ones in force. */
+export interface PrekeyCounts {
+  readonly oneTime: number;
+  readonly kem: number;
+  readonly signedId: number;
+  readonly lastResortKemId: number;
+}
+
+/** Sums over everything. */
+export interface StoreTotals {
+  readonly accounts: number;
+  readonly devices: number;
+  readonly envelopes: number;
+  readonly bytes: number;
+}
+
+/** How much one mailbox may hold. */
+export interface MailboxQuota {
+  readonly envelopesMax: number;
+  readonly bytesMax: number;
+}
+
+/**
+ * The state on disk is unknown: a write to the device failed, or what was read makes no sense. Whoever
+ * gets this confirms nothing any more and ends the process.
+ */
+export class FatalStoreError extends StoreError {}
+
+/** The port. Every promise rejects with a StoreError; after one, nothing of that call has happened. */
+export interface RelayStore {
+  /** All of it, durable when it resolves, or none of it. Results in the order of `writes`. */
+  commit(writes: readonly Write[]): Promise<readonly WriteResults[Write['kind']][]>;
+  account(account: AccountId): Promise<AccountRow | undefined>;
+  lookup(username: string): Promise<AccountId | undefined>;
+  /** Envelopes with a number above `afterSeq`; at least one, if there is one, however large. */
+  read(
+    mailbox: MailboxNo,
+    afterSeq: number,
+    rowsMax: number,
+    bytesMax: number,
+  ): Promise<MailboxPage>;
+  prekeyCounts(mailbox: MailboxNo): Promise<PrekeyCounts>;
+  totals(): Promise<StoreTotals>;
+  /** Flush and release. */
+  close(): Promise<void>;
+}
+
+/** One-time prekeys of a kind that a device may have here. Lower: more refills. Higher: more disk. */
+export const PREKEYS_STORED_MAX = 400;
+
+/** How long a repeat of an acknowledged envelope is recognised, in milliseconds. */
+export const REPEAT_MEMORY_MS: number = 10 * 60 * 1000;

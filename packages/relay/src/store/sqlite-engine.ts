@@ -1,0 +1,512 @@
+/**
+ * 13 Relay §3. The store on SQLite, synchronous: one method per port method, one transaction per commit.
+ *
+ * Runs on the main thread (sqlite.ts) or on a worker (sqlite-worker.ts); it knows neither.
+ */
+import { type AccountId, copyBytes, toAccountId } from '@qasid/protocol/envelope';
+import type Database from 'better-sqlite3';
+import { checkAddressing } from '../protocol/addressing.js';
+import { MailboxMemory } from './mailbox-memory.js';
+import {
+  type AccountRow,
+  type AckWrite,
+  type AppendWrite,
+  type DeviceRow,
+  type MailboxNo,
+  type MailboxPage,
+  type MailboxQuota,
+  type Placement,
+  type PrekeyCounts,
+  type PrekeyStock,
+  type PutDevicesWrite,
+  type PutPrekeysWrite,
+  type QueuedEnvelope,
+  type RegisterWrite,
+  REPEAT_MEMORY_MS,
+  type StoreTotals,
+  type SweepWrite,
+  type TakePrekeysWrite,
+  type Write,
+  type WriteResults,
+} from './port.js';
+import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
+import { SqlitePrekeys } from './sqlite-prekeys.js';
+
+/** How the engine runs. */
+export interface EngineOptions extends SqliteOptions {
+  readonly quota: MailboxQuota;
+  /** Monotonic milliseconds, for the memory of repeats. */
+  readonly monotonicMs?: () => number;
+}
+
+/** What happened at start, for the log. */
+export interface OpenReport {
+  readonly schema: number;
+  readonly migrated: number;
+  readonly checkSkipped: boolean;
+}
+
+interface AccountRecord {
+  identity: Uint8Array;
+  list: Uint8Array;
+  list_sig: Uint8Array;
+  version: number;
+  name: string | null;
+}
+
+interface DeviceRecord {
+  rid: number;
+  dev: number;
+  reg: number;
+  auth_key: Uint8Array;
+}
+
+interface QueueRecord {
+  seq: number;
+  cid: Uint8Array;
+  minute: number;
+  body: Uint8Array;
+}
+
+/** The engine. Every method throws StoreError. */
+export class SqliteEngine {
+  readonly report: OpenReport;
+  readonly #db: Database.Database;
+  readonly #lock: Database.Database;
+  readonly #prekeys: SqlitePrekeys;
+  readonly #memory: MailboxMemory;
+  readonly #quota: MailboxQuota;
+  readonly #monotonicMs: () => number;
+  readonly #sql: ReturnType<typeof prepare>;
+  /** Accounts read lately, oldest first. Only this process writes, so an entry is dropped when changed. */
+  readonly #accounts = new Map<string, AccountRow>();
+  #nextSeq: number;
+  #reservedSeq: number;
+
+  /** @throws RelayError when the database cannot be opened. */
+  constructor(options: EngineOptions) {
+    const { db, lock, ...report } = openDatabase(options);
+    this.report = report;
+    this.#db = db;
+    this.#lock = lock;
+    this.#quota = options.quota;
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
+    this.#sql = prepare(db);
+    this.#prekeys = new SqlitePrekeys(db);
+    this.#memory = new MailboxMemory(
+      (mailbox) => this.#sql.queuedIds.all(mailbox).map(({ cid, seq }) => ({ clientId: cid, seq })),
+      REPEAT_MEMORY_MS,
+    );
+    for (const { mb, n, bytes } of this.#sql.sizes.all()) this.#memory.prime(mb, n, bytes);
+    // Everything up to the mark may have been used before a crash: start above it.
+    this.#nextSeq = (this.#sql.reserved.get()?.v ?? 0) + 1;
+    this.#reservedSeq = this.#nextSeq - 1;
+  }
+
+  /** All writes in one transaction. */
+  commit(writes: readonly Write[]): readonly WriteResults[Write['kind']][] {
+    const nextSeq = this.#nextSeq;
+    const reservedSeq = this.#reservedSeq;
+    try {
+      this.#memory.forget(this.#monotonicMs());
+      this.#sql.begin.run();
+      const results = writes.map((write) => this.#apply(write));
+      this.#sql.commit.run();
+      this.#memory.keep();
+      return results;
+    } catch (error) {
+      if (this.#db.inTransaction) this.#sql.rollback.run();
+      this.#memory.rollBack();
+      this.#accounts.clear();
+      // The numbers were not used by anything that can be seen; a reservation that was rolled back is void.
+      this.#nextSeq = nextSeq;
+      this.#reservedSeq = reservedSeq;
+      throw storeError(error);
+    }
+  }
+
+  account(account: AccountId): AccountRow | undefined {
+    const key = accountKey(account);
+    const known = this.#accounts.get(key);
+    if (known !== undefined) return known;
+    const row = this.#loadAccount(account);
+    if (row === undefined) return undefined;
+    this.#accounts.set(key, row);
+    if (this.#accounts.size > ACCOUNTS_CACHED_MAX) {
+      for (const oldest of this.#accounts.keys()) {
+        this.#accounts.delete(oldest);
+        break;
+      }
+    }
+    return row;
+  }
+
+  lookup(username: string): AccountId | undefined {
+    const row = this.#sql.lookup.get(username);
+    return row && toAccountId(copyBytes(row.account));
+  }
+
+  read(mailbox: MailboxNo, afterSeq: number, rowsMax: number, bytesMax: number): MailboxPage {
+    const rows: QueuedEnvelope[] = [];
+    let bytes = 0;
+    let isLast = true;
+    for (const row of this.#sql.read.iterate(mailbox, afterSeq, rowsMax + 1)) {
+      if (rows.length >= rowsMax || (rows.length > 0 && bytes + row.body.length > bytesMax)) {
+        isLast = false;
+        break;
+      }
+      bytes += row.body.length;
+      rows.push({
+        seq: row.seq,
+        clientId: copyBytes(row.cid),
+        body: row.body,
+        minute: row.minute,
+      });
+    }
+    return { rows, isLast, nextSeq: this.#nextSeq };
+  }
+
+  prekeyCounts(mailbox: MailboxNo): PrekeyCounts {
+    return this.#prekeys.counts(mailbox);
+  }
+
+  totals(): StoreTotals {
+    return {
+      accounts: this.#sql.countAccounts.get()?.n ?? 0,
+      devices: this.#sql.countDevices.get()?.n ?? 0,
+      ...this.#memory.totals,
+    };
+  }
+
+  close(): void {
+    if (!this.#db.open) return;
+    try {
+      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    } finally {
+      this.#db.close();
+      this.#lock.close();
+    }
+  }
+
+  #apply(write: Write): WriteResults[Write['kind']] {
+    switch (write.kind) {
+      case 'append':
+        return this.#append(write);
+      case 'ack':
+        return this.#ack(write);
+      case 'register':
+        return this.#register(write);
+      case 'putDevices':
+        return this.#putDevices(write);
+      case 'putPrekeys':
+        return this.#putPrekeys(write);
+      case 'takePrekeys':
+        return this.#takePrekeys(write);
+      case 'sweep':
+        return this.#sweep(write);
+    }
+  }
+
+  #append(write: AppendWrite): WriteResults['append'] {
+    const account = this.account(write.dest);
+    if (account === undefined) return { kind: 'noAccount' };
+    const fault = checkAddressing(account.devices, write.parts, write.exclude);
+    if (fault !== undefined) return fault;
+    // Everything is judged before anything is written: all parts or none.
+    const plan: {
+      readonly part: AppendWrite['parts'][number];
+      readonly mailbox: number;
+      readonly isRepeat: boolean;
+    }[] = [];
+    for (const part of write.parts) {
+      const mailbox = account.devices.find(({ device }) => device === part.device)?.mailbox ?? 0;
+      const repeat = this.#judgeRepeat(mailbox, write.sender, part);
+      if (repeat === 'conflict') return { kind: 'conflict' };
+      const isRepeat = repeat === 'repeat';
+      if (!isRepeat && !this.#memory.hasRoom(mailbox, part.body.length, this.#quota)) {
+        return { kind: 'full' };
+      }
+      plan.push({ part, mailbox, isRepeat });
+    }
+    const nowMs = this.#monotonicMs();
+    const placements: Placement[] = [];
+    for (const { part, mailbox, isRepeat } of plan) {
+      if (isRepeat) {
+        placements.push({ mailbox, seq: 0 });
+        continue;
+      }
+      const seq = this.#takeSeq();
+      const { clientId, body } = part;
+      this.#sql.insert.run(seq, mailbox, clientId, write.minute, write.expiresMinute, body);
+      const sender = write.sender;
+      this.#memory.added(mailbox, clientId, { seq, sender }, body.length, nowMs);
+      placements.push({ mailbox, seq });
+    }
+    return { kind: 'stored', placements };
+  }
+
+  /**
+   * Is this part one we have? Only its own sender can repeat it: a stranger who learned a client id must
+   * not be able to suppress somebody else's message (ATK-I12).
+   */
+  #judgeRepeat(
+    mailbox: MailboxNo,
+    sender: MailboxNo,
+    part: AppendWrite['parts'][number],
+  ): 'new' | 'repeat' | 'conflict' {
+    for (const seen of this.#memory.seen(mailbox, part.clientId)) {
+      if (seen.sender !== sender && seen.sender !== 0) continue;
+      const queued = this.#sql.body.get(seen.seq, mailbox);
+      const isSame = queued === undefined ? undefined : sameBytes(queued.body, part.body);
+      // Acknowledged meanwhile: the body is gone, and the sender is known to be the same.
+      if (isSame === undefined && seen.sender === sender) return 'repeat';
+      if (isSame) return 'repeat';
+      if (isSame === false && seen.sender === sender) return 'conflict';
+    }
+    return 'new';
+  }
+
+  #ack(write: AckWrite): WriteResults['ack'] {
+    let count = 0;
+    let bytes = 0;
+    for (const { size } of this.#sql.ackThrough.all(write.mailbox, write.through)) {
+      count++;
+      bytes += size;
+    }
+    for (const seq of write.also) {
+      const row = this.#sql.ackOne.get(seq, write.mailbox);
+      if (row === undefined) continue;
+      count++;
+      bytes += row.size;
+    }
+    this.#memory.removed(write.mailbox, count, bytes);
+    return { kind: 'acked', count };
+  }
+
+  #register(write: RegisterWrite): WriteResults['register'] {
+    const known = this.account(write.account);
+    if (known !== undefined) {
+      // The answer to the first attempt was lost: the same device with the same list may ask again.
+      const device = known.devices.find((row) => row.device === write.entry.device);
+      const isSame =
+        device !== undefined &&
+        known.version === write.version &&
+        known.username === write.username &&
+        sameBytes(known.identityKey, write.identityKey) &&
+        sameBytes(known.signed.list, write.signed.list);
+      return isSame ? { kind: 'registered', mailbox: device.mailbox } : { kind: 'accountTaken' };
+    }
+    if (write.username !== undefined) {
+      if (this.lookup(write.username) !== undefined) return { kind: 'usernameTaken' };
+      this.#sql.addUsername.run(write.username, write.account);
+    }
+    const { list, signature } = write.signed;
+    this.#sql.addAccount.run(write.account, write.identityKey, list, signature, write.version);
+    const mailbox = this.#addDevice(write.account, write.entry);
+    this.#prekeys.put(mailbox, write.prekeys);
+    return { kind: 'registered', mailbox };
+  }
+
+  #putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
+    const known = this.account(write.account);
+    if (known === undefined) return { kind: 'noAccount' };
+    const members = (row: AccountRow): MailboxNo[] => row.devices.map(({ mailbox }) => mailbox);
+    if (known.version === write.version && sameBytes(known.signed.list, write.signed.list)) {
+      return { kind: 'changed', removed: [], members: members(known) };
+    }
+    if (write.version !== known.version + 1) return { kind: 'versionConflict' };
+    const removed: MailboxNo[] = [];
+    for (const row of known.devices) {
+      const kept = write.entries.find(
+        ({ device, registrationId, authKey }) =>
+          device === row.device &&
+          registrationId === row.registrationId &&
+          sameBytes(authKey, row.authKey),
+      );
+      if (kept === undefined) {
+        this.#dropDevice(row.mailbox);
+        removed.push(row.mailbox);
+      }
+    }
+    for (const entry of write.entries) {
+      const row = known.devices.find(({ device }) => device === entry.device);
+      if (row === undefined || removed.includes(row.mailbox)) {
+        this.#addDevice(write.account, entry);
+      }
+    }
+    const { list, signature } = write.signed;
+    this.#sql.setDevices.run(list, signature, write.version, write.account);
+    this.#accounts.delete(accountKey(write.account));
+    const after = this.account(write.account);
+    return { kind: 'changed', removed, members: after ? members(after) : [] };
+  }
+
+  #putPrekeys(write: PutPrekeysWrite): WriteResults['putPrekeys'] {
+    const { mailbox, prekeys } = write;
+    if (this.#sql.hasDevice.get(mailbox) === undefined) return { kind: 'noMailbox' };
+    if (!this.#prekeys.fits(mailbox, prekeys)) return { kind: 'tooMany' };
+    this.#prekeys.put(mailbox, prekeys);
+    return { kind: 'put', stock: this.#stock(mailbox) };
+  }
+
+  #takePrekeys(write: TakePrekeysWrite): WriteResults['takePrekeys'] {
+    const account = this.account(write.account);
+    if (account === undefined) return { kind: 'noAccount' };
+    const bundles = [];
+    const stocks: PrekeyStock[] = [];
+    for (const { mailbox, device, registrationId } of account.devices) {
+      if (write.devices.length > 0 && !write.devices.includes(device)) continue;
+      const signed = this.#prekeys.signed(mailbox);
+      const lastResort = this.#prekeys.lastResort(mailbox);
+      // A device that was linked but has not published yet cannot be written to.
+      if (signed === undefined || lastResort === undefined) continue;
+      const isBudgeted = !write.lastResortOnly;
+      const oneTime = isBudgeted ? this.#prekeys.takeOneTime(mailbox) : undefined;
+      const kem = isBudgeted ? this.#prekeys.takeKem(mailbox) : undefined;
+      bundles.push({
+        device,
+        registrationId,
+        signed,
+        ...(oneTime && { oneTime }),
+        kem: kem ?? lastResort,
+        kemLastResort: kem === undefined,
+      });
+      stocks.push(this.#stock(mailbox));
+    }
+    const { identityKey, signed } = account;
+    return { kind: 'taken', identityKey, signed, bundles, stocks };
+  }
+
+  #sweep(write: SweepWrite): WriteResults['sweep'] {
+    const rows = this.#sql.sweepScan.all(write.afterSeq, write.limit);
+    let deleted = 0;
+    for (const { seq, mb, exp, size } of rows) {
+      if (exp > write.nowMinute) continue;
+      this.#sql.deleteOne.run(seq);
+      this.#memory.removed(mb, 1, size);
+      deleted++;
+    }
+    const last = rows.length < write.limit ? undefined : rows.at(-1)?.seq;
+    return { kind: 'swept', deleted, nextSeq: last };
+  }
+
+  #stock(mailbox: MailboxNo): PrekeyStock {
+    const { oneTime, kem } = this.#prekeys.counts(mailbox);
+    return { mailbox, oneTime, kem };
+  }
+
+  #addDevice(account: AccountId, entry: DeviceRow | PutDevicesWrite['entries'][number]): MailboxNo {
+    const { device, registrationId, authKey } = entry;
+    const { lastInsertRowid } = this.#sql.addDevice.run(account, device, registrationId, authKey);
+    return Number(lastInsertRowid);
+  }
+
+  #dropDevice(mailbox: MailboxNo): void {
+    this.#prekeys.drop(mailbox);
+    this.#sql.dropQueue.run(mailbox);
+    this.#sql.dropDevice.run(mailbox);
+    this.#memory.dropped(mailbox);
+  }
+
+  /** The next number, from a block that is reserved on disk: a crash skips numbers, never repeats one. */
+  #takeSeq(): number {
+    const seq = this.#nextSeq++;
+    if (seq > this.#reservedSeq) {
+      this.#reservedSeq = seq + SEQ_BLOCK - 1;
+      this.#sql.reserve.run(this.#reservedSeq);
+    }
+    return seq;
+  }
+
+  #loadAccount(account: AccountId): AccountRow | undefined {
+    const row = this.#sql.account.get(account);
+    if (row === undefined) return undefined;
+    return {
+      identityKey: copyBytes(row.identity),
+      username: row.name ?? undefined,
+      signed: { list: copyBytes(row.list), signature: copyBytes(row.list_sig) },
+      version: row.version,
+      devices: this.#sql.devices.all(account).map((device) => ({
+        mailbox: device.rid,
+        device: device.dev,
+        registrationId: device.reg,
+        authKey: copyBytes(device.auth_key),
+      })),
+    };
+  }
+}
+
+function prepare(db: Database.Database) {
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    reserved: db.prepare<[], { v: number }>("SELECT v FROM meta WHERE k = 'seq_reserved'"),
+    reserve: db.prepare<[number]>("UPDATE meta SET v = ? WHERE k = 'seq_reserved'"),
+    sizes: db.prepare<[], { mb: number; n: number; bytes: number }>(
+      'SELECT mb, count(*) AS n, sum(length(body)) AS bytes FROM q GROUP BY mb',
+    ),
+    insert: db.prepare<[number, number, Uint8Array, number, number, Uint8Array]>(
+      'INSERT INTO q (seq, mb, cid, minute, exp, body) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
+    body: db.prepare<[number, number], { body: Uint8Array }>(
+      'SELECT body FROM q WHERE seq = ? AND mb = ?',
+    ),
+    queuedIds: db.prepare<[number], { cid: Uint8Array; seq: number }>(
+      'SELECT cid, seq FROM q WHERE mb = ?',
+    ),
+    read: db.prepare<[number, number, number], QueueRecord>(
+      'SELECT seq, cid, minute, body FROM q WHERE mb = ? AND seq > ? ORDER BY seq LIMIT ?',
+    ),
+    ackThrough: db.prepare<[number, number], { size: number }>(
+      'DELETE FROM q WHERE mb = ? AND seq <= ? RETURNING length(body) AS size',
+    ),
+    ackOne: db.prepare<[number, number], { size: number }>(
+      'DELETE FROM q WHERE seq = ? AND mb = ? RETURNING length(body) AS size',
+    ),
+    deleteOne: db.prepare<[number]>('DELETE FROM q WHERE seq = ?'),
+    dropQueue: db.prepare<[number]>('DELETE FROM q WHERE mb = ?'),
+    sweepScan: db.prepare<[number, number], { seq: number; mb: number; exp: number; size: number }>(
+      'SELECT seq, mb, exp, length(body) AS size FROM q WHERE seq > ? ORDER BY seq LIMIT ?',
+    ),
+    account: db.prepare<[Uint8Array], AccountRecord>(
+      'SELECT identity, list, list_sig, version, name FROM account LEFT JOIN username ON username.account = account.id WHERE id = ?',
+    ),
+    devices: db.prepare<[Uint8Array], DeviceRecord>(
+      'SELECT rid, dev, reg, auth_key FROM device WHERE account = ? ORDER BY dev',
+    ),
+    lookup: db.prepare<[string], { account: Uint8Array }>(
+      'SELECT account FROM username WHERE name = ?',
+    ),
+    addAccount: db.prepare<[Uint8Array, Uint8Array, Uint8Array, Uint8Array, number]>(
+      'INSERT INTO account (id, identity, list, list_sig, version) VALUES (?, ?, ?, ?, ?)',
+    ),
+    addUsername: db.prepare<[string, Uint8Array]>(
+      'INSERT INTO username (name, account) VALUES (?, ?)',
+    ),
+    setDevices: db.prepare<[Uint8Array, Uint8Array, number, Uint8Array]>(
+      'UPDATE account SET list = ?, list_sig = ?, version = ? WHERE id = ?',
+    ),
+    addDevice: db.prepare<[Uint8Array, number, number, Uint8Array]>(
+      'INSERT INTO device (account, dev, reg, auth_key) VALUES (?, ?, ?, ?)',
+    ),
+    dropDevice: db.prepare<[number]>('DELETE FROM device WHERE rid = ?'),
+    hasDevice: db.prepare<[number], { rid: number }>('SELECT rid FROM device WHERE rid = ?'),
+    countAccounts: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM account'),
+    countDevices: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM device'),
+  };
+}
+
+function accountKey(account: AccountId): string {
+  return String.fromCharCode(...account);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+/** Numbers reserved at a time. Lower: more writes. Higher: larger gaps after a crash. */
+const SEQ_BLOCK = 1_000_000;
+
+/** Accounts kept in memory, about 600 bytes each. */
+const ACCOUNTS_CACHED_MAX = 50_000;

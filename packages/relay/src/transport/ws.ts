@@ -1,0 +1,130 @@
+/**
+ * 13 Relay §1. The fallback transport: the `ws` package on node:http. Works wherever Node does.
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { listenError } from './listen-error.js';
+import {
+  IDLE_SECONDS_MAX,
+  type Listening,
+  type ListenOptions,
+  type Routes,
+  type Socket,
+  SUBPROTOCOL,
+  type Transport,
+} from './port.js';
+
+/** The transport. */
+export const wsTransport: Transport = {
+  name: 'ws',
+  listen: (options, routes) => listen(options, routes),
+};
+
+function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    const answer =
+      request.method === 'GET' ? routes.get(path) : ({ status: 404, body: '' } as const);
+    response.writeHead(answer.status, {
+      'content-type': 'text/plain',
+      'cache-control': 'no-store',
+    });
+    response.end(answer.body);
+  });
+  server.headersTimeout = 10_000;
+  const sockets = new WebSocketServer({
+    server,
+    maxPayload: options.frameBytesMax,
+    perMessageDeflate: false,
+    clientTracking: true,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    verifyClient: ({ req }: { req: { headers: Record<string, unknown> } }) =>
+      offers(req.headers['sec-websocket-protocol']),
+  });
+  sockets.on('connection', (ws, request) => {
+    attach(ws, request.socket.remoteAddress ?? '', options, routes);
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError(error.code ?? 'unknown', options.host, options.port, error));
+    });
+    // Emitted again by the WebSocket server; answered above.
+    sockets.on('error', () => undefined);
+    server.listen(options.port, options.host, () => {
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        stopAccepting: () => {
+          server.close();
+        },
+        close: () =>
+          new Promise((done) => {
+            for (const ws of sockets.clients) ws.terminate();
+            sockets.close();
+            server.closeAllConnections();
+            server.close(() => done());
+          }),
+      });
+    });
+  });
+}
+
+function attach(ws: WebSocket, address: string, options: ListenOptions, routes: Routes): void {
+  let isOpen = true;
+  let isAlive = true;
+  const socket: Socket = {
+    send: (frame) => {
+      if (!isOpen || ws.readyState !== ws.OPEN) return 'dropped';
+      if (ws.bufferedAmount + frame.length > options.bufferBytesMax) return 'dropped';
+      ws.send(frame, { binary: true }, () => {
+        if (isOpen && ws.bufferedAmount === 0) handler.drained();
+      });
+      return ws.bufferedAmount > 0 ? 'queued' : 'sent';
+    },
+    get bufferedBytes() {
+      return isOpen ? ws.bufferedAmount : 0;
+    },
+    close: (code, text) => {
+      if (isOpen) ws.close(code, text);
+    },
+  };
+  const beat = setInterval(
+    () => {
+      if (!isAlive) {
+        ws.terminate();
+        return;
+      }
+      isAlive = false;
+      ws.ping();
+    },
+    (IDLE_SECONDS_MAX * 1000) / 2,
+  );
+  beat.unref();
+  ws.on('pong', () => {
+    isAlive = true;
+  });
+  ws.on('message', (data: Buffer, isBinary) => {
+    isAlive = true;
+    if (!isBinary) {
+      handler.text();
+      return;
+    }
+    // A copy of its own: the library's buffer may be a slice of a larger one.
+    handler.message(new Uint8Array(data));
+  });
+  // Breaches of the WebSocket protocol and of the size limit; `close` follows.
+  ws.on('error', () => undefined);
+  ws.on('close', (code) => {
+    isOpen = false;
+    clearInterval(beat);
+    handler.closed(code);
+  });
+  const handler = routes.open(socket, address);
+}
+
+function offers(header: unknown): boolean {
+  return (
+    typeof header === 'string' &&
+    header.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)
+  );
+}
