@@ -14,8 +14,8 @@ function readOptions(): RelayOptions {
   try {
     const { values } = parseArgs({
       options: {
-        listen: { type: 'string', default: process.env['QASID_RELAY_LISTEN'] ?? '127.0.0.1:7443' },
-        data: { type: 'string', default: process.env['QASID_RELAY_DATA'] ?? './qasid-relay' },
+        listen: { type: 'string', default: process.env.QASID_RELAY_LISTEN ?? '127.0.0.1:7443' },
+        data: { type: 'string', default: process.env.QASID_RELAY_DATA ?? './qasid-relay' },
         transport: { type: 'string', default: 'auto' },
         'store-thread': { type: 'string', default: 'main' },
         'log-level': { type: 'string', default: 'warn' },

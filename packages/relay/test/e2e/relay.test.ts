@@ -1,10 +1,10 @@
 // The whole relay over real sockets, on both transports.
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NO_QUOTAS, type RelayOptions, type RunningRelay, startRelay } from '@qasid/relay';
 import t, { type Test } from 'tap';
-import { fakePrekeys, newPerson, TestClient } from '../support/client.js';
+import { newPerson, TestClient } from '../support/client.js';
 
 async function relayFor(t: Test, options: RelayOptions = {}): Promise<RunningRelay> {
   const directory = mkdtempSync(join(tmpdir(), 'qasid-relay-'));
