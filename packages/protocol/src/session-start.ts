@@ -20,7 +20,7 @@ import { wipe, type Transition } from './secret.js';
 import { promote, StoredSpqr, type Session, type SessionRecord } from './session-record.js';
 import { initialSpqrState } from './spqr/index.js';
 import type { Address, KemKeyPair, KeyPair, PrivateKey, PublicKey } from './types.js';
-import { serviceIdBytes } from './wire/addresses.js';
+import { serviceIdBytes } from './service-id.js';
 import type { PreKeySignalMessage } from './wire/messages.js';
 
 /** Both ends of a session. */

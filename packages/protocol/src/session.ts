@@ -31,7 +31,7 @@ import {
 } from './session-start.js';
 import type { SpqrState } from './spqr/index.js';
 import { openMessage, sealMessage } from './triple-ratchet.js';
-import { addressesField } from './wire/addresses.js';
+import { addressesField } from './session-addresses.js';
 import {
   encodePreKeySignalMessage,
   encodeSignalMessage,
