@@ -12,14 +12,18 @@ import { mutate } from './mutate.js';
 
 type Test = typeof t;
 
+type Result = Uint8Array | undefined;
+
 /** What is attacked. */
 export interface Target {
   /** Name printed and used to replay. */
   readonly name: string;
+  /** Rows of the attack list that this answers: `ATK-C04`. */
+  readonly answers?: string;
   /** Valid inputs to start from; every one must be accepted. */
   readonly corpus: readonly Uint8Array[];
   /** Give the input to the code. What it returns, if bytes, must be accepted again and stay as it is. */
-  readonly run: (input: Uint8Array) => Uint8Array | undefined;
+  readonly run: (input: Uint8Array) => Result | Promise<Result>;
   /** Codes a refusal may carry. */
   readonly codes: RegExp;
   /** Bytes before the protobuf begins; the mutator keeps its structure in mind. */
@@ -29,7 +33,7 @@ export interface Target {
   /** Longest a single input may take. */
   readonly msMax?: number;
   /** Called now and then and at the end: whether stored state is what it was. */
-  readonly unchanged?: () => boolean;
+  readonly unchanged?: () => boolean | Promise<boolean>;
 }
 
 /** What happened. */
@@ -45,6 +49,8 @@ export interface Outcome {
 /** Inputs a decoder when nothing else is said. */
 const INPUTS_DEFAULT = 20_000;
 const FAILURES_MAX = 5;
+/** Longest a decoder may take for one input; the largest input is a few kilobytes. */
+const MS_MAX = 500;
 const CHECK_EVERY = 500;
 /** Room for one attack above what the process held before; a decoder that hoards passes it quickly. */
 const GROWTH_BYTES_MAX = 384 * 1024 * 1024;
@@ -55,13 +61,16 @@ function memory(): number {
 }
 
 /** Try one input. @returns the fault, or the code of the refusal, or undefined when accepted. */
-function tryInput(target: Target, input: Uint8Array): { fault?: string; code?: string } {
+async function tryInput(
+  target: Target,
+  input: Uint8Array,
+): Promise<{ fault?: string; code?: string }> {
   const before = input.slice();
   let code: string | undefined;
   try {
-    const again = target.run(input);
+    const again = await target.run(input);
     if (again !== undefined) {
-      const twice = target.run(again.slice());
+      const twice = await target.run(again.slice());
       if (twice === undefined || toHex(twice) !== toHex(again)) {
         return { fault: 'accepted, but its own re-encoding is not stable' };
       }
@@ -79,8 +88,26 @@ function tryInput(target: Target, input: Uint8Array): { fault?: string; code?: s
   return code === undefined ? {} : { code };
 }
 
+/** Try one input; a slow one again, since the machine may have been busy elsewhere. */
+async function timed(
+  target: Target,
+  input: Uint8Array,
+): Promise<{ fault?: string; code?: string; ms: number }> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let again = 0; ; again++) {
+    const started = performance.now();
+    const result = await tryInput(target, input.slice());
+    best = Math.min(best, performance.now() - started);
+    if (best <= msMaxOf(target) || again === 3) return { ...result, ms: best };
+  }
+}
+
+function msMaxOf(target: Target): number {
+  return target.msMax ?? MS_MAX;
+}
+
 /** Mutate and try. */
-export function attack(target: Target, wanted: number, firstSeed: number): Outcome {
+export async function attack(target: Target, wanted: number, firstSeed: number): Promise<Outcome> {
   const failures: string[] = [];
   const refused = new Map<string, number>();
   let accepted = 0;
@@ -89,31 +116,29 @@ export function attack(target: Target, wanted: number, firstSeed: number): Outco
   let bytesGrown = 0;
   const count = Math.max(1, Math.round(wanted * (target.share ?? 1)));
   for (const [i, valid] of target.corpus.entries()) {
-    const { fault, code } = tryInput(target, valid.slice());
+    const { fault, code } = await tryInput(target, valid.slice());
     if (fault ?? code) failures.push(`valid input ${i} refused: ${fault ?? code}`);
   }
   let inputs = 0;
   for (; inputs < count && failures.length < FAILURES_MAX; inputs++) {
     const seed = (firstSeed + inputs) >>> 0;
     const input = mutate(new Random(seed), target.corpus, target.header ?? 0);
-    const started = performance.now();
-    const { fault, code } = tryInput(target, input);
-    const ms = performance.now() - started;
+    const { fault, code, ms } = await timed(target, input);
     slowestMs = Math.max(slowestMs, ms);
     const replay = `QASID_MUTATION_ONLY='${target.name}:${seed}'`;
     if (fault !== undefined)
       failures.push(`${replay} ${fault} (input ${toHex(input.subarray(0, 400))})`);
-    else if (ms > (target.msMax ?? 1000)) failures.push(`${replay} took ${Math.round(ms)} ms`);
+    else if (ms > msMaxOf(target)) failures.push(`${replay} took ${Math.round(ms)} ms`);
     else if (code === undefined) accepted++;
     else refused.set(code, (refused.get(code) ?? 0) + 1);
     if (inputs % CHECK_EVERY !== 0) continue;
-    if (target.unchanged && !target.unchanged()) {
+    if (target.unchanged && !(await target.unchanged())) {
       failures.push(`${replay} or one of the ${CHECK_EVERY} before it changed stored state`);
     }
     bytesGrown = Math.max(bytesGrown, memory() - held);
     if (bytesGrown > GROWTH_BYTES_MAX) failures.push(`${replay} memory grew by ${bytesGrown}`);
   }
-  if (target.unchanged && !target.unchanged()) failures.push('stored state changed');
+  if (target.unchanged && !(await target.unchanged())) failures.push('stored state changed');
   return { inputs, accepted, refused, failures, slowestMs, bytesGrown };
 }
 
@@ -128,9 +153,12 @@ function seedOf(name: string): number {
 export function attackTest(t: Test, target: Target): void {
   const only = process.env.QASID_MUTATION_ONLY?.split(':');
   if (only && only[0] !== target.name) return;
-  t.test(`seeded mutation: ${target.name}`, async (t) => {
+  const label = `seeded mutation: ${target.name}${target.answers ? ` ${target.answers}` : ''}`;
+  // A million inputs take as long as they take; the runner's own limit still holds.
+  t.setTimeout(0);
+  t.test(label, { timeout: 0 }, async (t) => {
     const wanted = only ? 1 : Number(process.env.QASID_MUTATIONS ?? INPUTS_DEFAULT);
-    const outcome = attack(target, wanted, only ? Number(only[1]) : seedOf(target.name));
+    const outcome = await attack(target, wanted, only ? Number(only[1]) : seedOf(target.name));
     const codes = [...outcome.refused].map(([code, count]) => `${code} ${count}`).join(', ');
     t.comment(
       `${target.name}: ${outcome.inputs} inputs, accepted ${outcome.accepted}, refused ${codes}; ` +

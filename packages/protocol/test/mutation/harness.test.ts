@@ -15,7 +15,7 @@ const strict = (input: Uint8Array): Uint8Array => {
 };
 
 t.test('the attack finds each kind of fault', async (t) => {
-  t.same(attack(target(strict), 2000, 1).failures, [], 'and passes a good decoder');
+  t.same((await attack(target(strict), 2000, 1)).failures, [], 'and passes a good decoder');
   const faults: [string, Target][] = [
     [
       'an untyped error',
@@ -61,9 +61,13 @@ t.test('the attack finds each kind of fault', async (t) => {
     ['a valid input refused', target(() => strict(new Uint8Array(3)))],
   ];
   for (const [what, faulty] of faults) {
-    t.ok(attack(faulty, 2000, 1).failures.length > 0, what);
+    t.ok((await attack(faulty, 2000, 1)).failures.length > 0, what);
   }
-  const outcome = attack(faults[0]?.[1] as Target, 2000, 1);
+  const outcome = await attack(faults[0]?.[1] as Target, 2000, 1);
   const seed = Number(/toy:(\d+)/.exec(outcome.failures[0] ?? '')?.[1]);
-  t.equal(attack(faults[0]?.[1] as Target, 1, seed).failures.length, 1, 'a seed replays its fault');
+  t.equal(
+    (await attack(faults[0]?.[1] as Target, 1, seed)).failures.length,
+    1,
+    'a seed replays its fault',
+  );
 });
