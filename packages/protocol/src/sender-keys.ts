@@ -23,7 +23,7 @@ import {
   MAX_SKIPPED_KEYS,
   SENDER_KEY_MESSAGE_VERSION,
 } from './limits.js';
-import { wipe, type Transition } from './secret.js';
+import { redacted, wipe, type Transition } from './secret.js';
 import { CURVE_KEY_TYPE, toPublicKey, type PrivateKey, type PublicKey } from './types.js';
 import {
   decodeDistributionMessage,
@@ -59,7 +59,7 @@ export function createSenderKey(crypto: CryptoProvider): SenderKeyRecord {
       (id[3] as number)) >>>
     1;
   const signing = crypto.x25519KeyPair();
-  return {
+  return redacted({
     states: [
       {
         chainId,
@@ -69,7 +69,7 @@ export function createSenderKey(crypto: CryptoProvider): SenderKeyRecord {
         messageVersion: SENDER_KEY_MESSAGE_VERSION,
       },
     ],
-  };
+  });
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Bytes } from './bytes.js';
 import { receiverSecrets, senderSecrets } from './double-ratchet.js';
 import { QasidError, StateError } from './errors.js';
 import { MAX_ARCHIVED_SESSIONS, MESSAGE_VERSION, UNACKNOWLEDGED_SESSION_MAX_MS } from './limits.js';
-import type { Transition } from './secret.js';
+import { redacted, type Transition } from './secret.js';
 import { decodeSpqrState, encodeSpqrState, type SpqrState } from './spqr/index.js';
 import type { PublicKey } from './types.js';
 import {
@@ -83,7 +83,7 @@ export const EMPTY_RECORD: SessionRecord = { current: undefined, archived: [] };
  */
 export function decodeSessionRecord(bytes: Uint8Array): SessionRecord {
   const { current, archived } = decodeRecordStructure(bytes);
-  return { current: current && inMemory(current), archived };
+  return redacted({ current: current && inMemory(current), archived });
 }
 
 /** Encode a record, canonical byte for byte. The result is secret. */

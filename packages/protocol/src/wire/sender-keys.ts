@@ -6,6 +6,7 @@
 import { concatBytes, copyBytes, type Bytes } from '../bytes.js';
 import { DecodeError } from '../errors.js';
 import { SENDER_KEY_MESSAGE_VERSION } from '../limits.js';
+import { redacted } from '../secret.js';
 import { ProtoReader, ProtoWriter } from './protobuf.js';
 
 /** Bytes of the signature behind a sender-key message. */
@@ -282,7 +283,7 @@ export function decodeSenderKeyRecord(bytes: Uint8Array): SenderKeyRecord {
     if (reader.field === 1) states.push(readState(reader.bytes()));
     else reader.skip();
   }
-  return { states };
+  return redacted({ states });
 }
 
 /** Canonical bytes of a record. Source: 09 §5. */
