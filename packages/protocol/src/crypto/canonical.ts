@@ -13,28 +13,20 @@ import { type PrivateKey, type PublicKey, toPrivateKey } from '../types.js';
  * A multiplication by 5*l - 1 decides it. On that subgroup it is negation, which keeps u. 5*l - 1 is a
  * multiple of 8, so it removes every torsion part: what is not in the subgroup does not come back as
  * itself, and a point of low order becomes zero. On the twist nothing but zero comes back as itself
- * either. And 5*l - 1 has bit 254 set and bits 0 to 2 and 255 clear: it is a clamped private key, so the
+ * either. The result is written reduced, so an unreduced u or a set bit 255 does not come back as itself.
+ * And 5*l - 1 has bit 254 set and bits 0 to 2 and 255 clear: it is a clamped private key, so the
  * ordinary X25519 of any library computes it. Proof: 01 §2.4.
  */
 export function isCanonical(
   x25519: (secret: PrivateKey, theirs: PublicKey) => Bytes,
   key: PublicKey,
 ): boolean {
-  if (!isReduced(key)) return false;
   try {
     return samePublicBytes(x25519(FIVE_ORDERS_LESS_ONE, key), key.subarray(1));
   } catch (error) {
     if (error instanceof VerificationError) return false;
     throw error;
   }
-}
-
-/** Whether u < 2^255 - 19. */
-function isReduced(key: PublicKey): boolean {
-  if ((key[32] as number) < 0x7f) return true;
-  if ((key[32] as number) > 0x7f) return false;
-  for (let i = 31; i > 1; i--) if (key[i] !== 0xff) return true;
-  return (key[1] as number) < 0xed;
 }
 
 /** 5*l - 1 as 32 bytes little-endian, l = 2^252 + 27742317777372353535851937790883648493. */

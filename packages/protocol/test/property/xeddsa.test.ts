@@ -180,6 +180,7 @@ t.test('ATK-A03 torsion: keys and commitments with a low-order part', async (t) 
 
 t.test('ATK-A01 low-order keys verify what anyone can make, as with peers', async (t) => {
   let forged = 0;
+  let signless = 0;
   for (const T of torsion.slice(1)) {
     const key = montgomery(uOf(T));
     for (let i = 0; i < 12; i++) {
@@ -190,9 +191,16 @@ t.test('ATK-A01 low-order keys verify what anyone can make, as with peers', asyn
         .toBytes();
       const signature = concatBytes(R, bytes32(s));
       signature[63] = (signature[63] as number) | ((T.toBytes()[31] as number) & 0x80);
-      if (agree('low order', key, message, signature)) forged++;
+      const valid = agree('low order', key, message, signature);
+      if (valid) forged++;
+      // u = 0 has x = 0: asking for the other sign changes nothing.
+      if (Fp.is0(T.toAffine().x)) {
+        flipBit(signature, 63, 7);
+        if (agree('sign of x = 0', key, message, signature)) signless++;
+      }
     }
   }
+  t.ok(signless > 0, `${signless} with the sign that x = 0 does not have`);
   t.ok(forged > 0, `${forged} forgeries: such keys must be refused elsewhere`);
 });
 
@@ -230,6 +238,9 @@ t.test('the canonical test is its definition', async (t) => {
   for (let d = 0n; d < 19n; d++) t.notOk(judge('unreduced', montgomery(P + d)));
   for (const u of [0n, 1n, 2n, 9n, P - 1n, P - 2n]) judge(`u = ${u}`, montgomery(u));
   t.ok(judge('the base point', montgomery(9n)));
+  // The orders that the proof in 01 §2.4 rests on: curve 8l, twist 4l', and l' divides neither 5l nor 5l - 2.
+  const twistOrder = (2n * P + 2n - 8n * L) / 4n;
+  t.ok((5n * L) % twistOrder !== 0n && (5n * L - 2n) % twistOrder !== 0n);
   t.equal(verdicts.size, 2);
 });
 

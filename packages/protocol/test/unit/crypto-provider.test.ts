@@ -296,6 +296,18 @@ t.test('a cached key follows its array', async (t) => {
   flipBit(peer, 5, 0);
   t.notSame(nodeProvider.x25519(pair.secret, peer), before, 'a rewritten peer key is a new key');
   t.same(nodeProvider.x25519(pair.secret, peer), nobleProvider.x25519(pair.secret, peer));
+  const signers = [nodeProvider.x25519KeyPair(), nodeProvider.x25519KeyPair()] as const;
+  const message = hex('00');
+  const signatures = signers.map(({ secret }) =>
+    nodeProvider.xeddsaSign(secret, nodeProvider.randomBytes(64), message),
+  );
+  const reused = toPublicKey(copyBytes(signers[0].public));
+  t.ok(nodeProvider.xeddsaVerify(reused, signatures[0] as Uint8Array, message));
+  reused.set(signers[1].public);
+  t.notOk(
+    nodeProvider.xeddsaVerify(reused, signatures[0] as Uint8Array, message),
+    'a rewritten identity key no longer verifies what the old one signed',
+  );
   wipe(pair.secret);
   t.same(
     nodeProvider.x25519(pair.secret, peer),
