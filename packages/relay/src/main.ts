@@ -38,18 +38,16 @@ function readOptions(): RelayOptions {
 }
 
 function report(error: unknown): void {
-  if (error instanceof RelayError) {
-    console.error(`qasid-relay: error: ${error.message} (${error.code})`);
-    console.error(`qasid-relay: hint: ${error.hint}`);
-  } else {
-    console.error('qasid-relay: error: internal fault');
-    console.error(error);
-  }
+  const lines =
+    error instanceof RelayError
+      ? [`error: ${error.message} (${error.code})`, `hint: ${error.hint}`]
+      : [`error: internal fault (${error instanceof Error ? error.name : 'unknown'})`];
+  for (const line of lines) process.stderr.write(`qasid-relay: ${line}\n`);
 }
 
 try {
   const relay = await startRelay(readOptions());
-  console.log(relay.url);
+  process.stdout.write(`${relay.url}\n`);
   let signals = 0;
   const stop = (): void => {
     signals++;

@@ -15,6 +15,8 @@ import { createServices, type Services } from './service/services.js';
 import { GroupCommit } from './store/group-commit.js';
 import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
+import type { OpenedStore } from './store/sqlite.js';
+import type { EngineOptions } from './store/sqlite-engine.js';
 import type { Listening } from './transport/port.js';
 import { chooseTransport } from './transport/choose.js';
 
@@ -173,12 +175,22 @@ async function openStore(config: RelayConfig, log: Log): Promise<RelayStore> {
   if (config.store === 'memory' || config.directory === undefined) {
     return createMemoryStore({ quota });
   }
-  const { openSqliteStore } = await import('./store/sqlite.js');
-  const { directory, synchronous } = config;
-  const { store, report } = openSqliteStore({ directory, synchronous, quota });
+  const { directory, synchronous, storeThread } = config;
+  const options = { directory, synchronous, quota };
+  const { store, report } = await openSqlite(storeThread, options);
   if (report.migrated > 0) log.write('info', 'MIGRATED', { schema: report.schema });
   if (report.checkSkipped) log.write('warn', 'CHECK_SKIPPED');
   return store;
+}
+
+/** The driver is loaded only when it is used. */
+async function openSqlite(thread: 'main' | 'worker', options: EngineOptions): Promise<OpenedStore> {
+  if (thread === 'worker') {
+    const { openWorkerStore } = await import('./store/worker-store.js');
+    return openWorkerStore(options);
+  }
+  const { openSqliteStore } = await import('./store/sqlite.js');
+  return openSqliteStore(options);
 }
 
 /** How long clients get to take their last frames. */

@@ -57,7 +57,7 @@ export interface Log {
  */
 export function createLog(
   level: LogLevel = 'warn',
-  destination: { write(line: string): void } = process.stderr,
+  destination: { write(line: string): void } = pino.destination({ fd: 2, sync: true }),
 ): Log {
   const logger = pino(
     { level, base: null, timestamp: () => `,"time":${Date.now()}`, messageKey: 'event' },

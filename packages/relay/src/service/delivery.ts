@@ -94,6 +94,15 @@ export class Delivery {
     this.#send(row);
   }
 
+  /** Something may have been committed that was not offered. */
+  nudge(): void {
+    this.#isDirty = true;
+    if (this.#state === 'live') {
+      this.#pause();
+      this.resume();
+    }
+  }
+
   /** An envelope nobody keeps: sent now if the socket keeps up, or never. */
   offerEphemeral(clientId: QueuedEnvelope['clientId'], body: Uint8Array, minute: number): void {
     if (this.#state === 'stopped' || !this.#hasRoomInSocket()) return;

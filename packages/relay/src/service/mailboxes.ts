@@ -76,7 +76,12 @@ export class Mailboxes {
     if (write.kind !== 'append' || result.kind !== 'stored') return;
     for (const [index, { mailbox, seq }] of result.placements.entries()) {
       const part = write.parts[index];
-      if (seq === 0 || part === undefined) continue;
+      if (part === undefined) continue;
+      if (seq === 0) {
+        // It was stored by a commit whose outcome we never learned, perhaps: let the mailbox look.
+        this.#presence.get(mailbox)?.nudge();
+        continue;
+      }
       const clientId = copyBytes(part.clientId);
       const { minute } = write;
       this.#presence.get(mailbox)?.offer({ seq, clientId, body: part.body, minute });

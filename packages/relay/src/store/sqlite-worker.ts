@@ -1,0 +1,94 @@
+/**
+ * 13 Relay §3.2. The worker thread that owns the SQLite engine: the other end of worker-store.ts.
+ *
+ * Requests are done in the order they come, so reads see every commit before them.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Write } from './port.js';
+import { FatalStoreError } from './port.js';
+import { type EngineOptions, type OpenReport, SqliteEngine } from './sqlite-engine.js';
+import { RelayError, type RelayErrorCode } from '../errors.js';
+import { storeError } from './sqlite-open.js';
+
+/** What can be asked of the worker. */
+export type WorkerCall =
+  | { readonly method: 'commit'; readonly writes: readonly Write[] }
+  | { readonly method: 'account'; readonly account: Parameters<SqliteEngine['account']>[0] }
+  | { readonly method: 'lookup'; readonly username: string }
+  | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
+  | { readonly method: 'prekeyCounts'; readonly mailbox: number }
+  | { readonly method: 'totals' }
+  | { readonly method: 'close' };
+
+/** A call with its number. */
+export type WorkerRequest = WorkerCall & { readonly id: number };
+
+/** Errors travel as codes: a class does not survive the way between threads. */
+export interface WorkerFailure {
+  readonly code: ReturnType<typeof storeError>['code'];
+  readonly message: string;
+  readonly isFatal: boolean;
+}
+
+/** What the worker says. */
+export type WorkerReply =
+  | { readonly kind: 'ready'; readonly report: OpenReport }
+  | {
+      readonly kind: 'notOpened';
+      readonly code: RelayErrorCode;
+      readonly message: string;
+      readonly hint: string;
+    }
+  | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'failure'; readonly id: number; readonly failure: WorkerFailure };
+
+function perform(engine: SqliteEngine, call: WorkerCall): unknown {
+  switch (call.method) {
+    case 'commit':
+      return engine.commit(call.writes);
+    case 'account':
+      return engine.account(call.account);
+    case 'lookup':
+      return engine.lookup(call.username);
+    case 'read':
+      return engine.read(...call.args);
+    case 'prekeyCounts':
+      return engine.prekeyCounts(call.mailbox);
+    case 'totals':
+      return engine.totals();
+    case 'close':
+      return engine.close();
+  }
+}
+
+function serve(engine: SqliteEngine, reply: (message: WorkerReply) => void): void {
+  parentPort?.on('message', (request: WorkerRequest) => {
+    const { id } = request;
+    try {
+      reply({ kind: 'result', id, result: perform(engine, request) });
+    } catch (error) {
+      const failure = storeError(error);
+      const { code, message } = failure;
+      const isFatal = failure instanceof FatalStoreError;
+      reply({ kind: 'failure', id, failure: { code, message, isFatal } });
+    }
+    if (request.method === 'close') parentPort?.close();
+  });
+}
+
+function main(): void {
+  const reply = (message: WorkerReply): void => parentPort?.postMessage(message);
+  try {
+    // Given by worker-store.ts, which takes the same type.
+    const engine = new SqliteEngine(workerData as EngineOptions);
+    reply({ kind: 'ready', report: engine.report });
+    serve(engine, reply);
+  } catch (error) {
+    if (!(error instanceof RelayError)) throw error;
+    const { code, message, hint } = error;
+    reply({ kind: 'notOpened', code, message, hint });
+    parentPort?.close();
+  }
+}
+
+main();
