@@ -1,1 +1,3 @@
-export {};
+export * from './errors.js';
+export * from './stores/port.js';
+export { MemoryStore } from './stores/memory.js';

@@ -1,0 +1,258 @@
+/**
+ * The store that forgets: everything in maps, gone with the process. For tests and for throw-away clients.
+ *
+ * One instance may be given to several clients; they then behave like several processes on one file.
+ */
+import {
+  StateError,
+  StoreError,
+  addressText,
+  toHex,
+  type Address,
+  type Bytes,
+  type KeyPair,
+  type PublicKey,
+  type StoreChanges,
+  type StoredKemPreKey,
+  type Versioned,
+} from '@qasid/protocol';
+
+import type {
+  ClientExtra,
+  ClientStore,
+  ConnectionLease,
+  Contact,
+  HeldEnvelope,
+  MessageQuery,
+  MessageRow,
+  OutboxRow,
+  Profile,
+} from './port.js';
+
+interface SessionRow {
+  readonly record: Bytes | undefined;
+  readonly version: number;
+}
+
+function tripleKey(kemPreKeyId: number, signedPreKeyId: number, baseKey: PublicKey): string {
+  return `${kemPreKeyId}/${signedPreKeyId}/${toHex(baseKey)}`;
+}
+
+/** A store in memory. */
+export class MemoryStore implements ClientStore {
+  #profile: Profile | undefined;
+  readonly #sessions = new Map<string, SessionRow>();
+  readonly #identities = new Map<string, PublicKey>();
+  readonly #preKeys = new Map<number, Bytes>();
+  readonly #signedPreKeys = new Map<number, Bytes>();
+  readonly #kemPreKeys = new Map<number, StoredKemPreKey>();
+  readonly #usedKem = new Set<string>();
+  readonly #contacts = new Map<string, Contact>();
+  readonly #outbox = new Map<number, OutboxRow>();
+  readonly #messages: MessageRow[] = [];
+  readonly #seen = new Map<string, number>();
+  readonly #held = new Map<number, HeldEnvelope>();
+  readonly #cursors = new Map<string, number>();
+  readonly #listeners = new Set<() => void>();
+  #nextId = 1;
+  #lease: ConnectionLease | undefined;
+
+  async loadIdentityKeyPair(): Promise<KeyPair> {
+    return this.#requireProfile().identity;
+  }
+
+  async loadLocalRegistrationId(): Promise<number> {
+    return this.#requireProfile().registrationId;
+  }
+
+  async loadSession(address: Address): Promise<Versioned | undefined> {
+    const row = this.#sessions.get(addressText(address));
+    return row?.record === undefined ? undefined : { record: row.record, version: row.version };
+  }
+
+  async loadIdentity(name: string): Promise<PublicKey | undefined> {
+    return this.#identities.get(name);
+  }
+
+  async loadPreKey(id: number): Promise<Bytes | undefined> {
+    return this.#preKeys.get(id);
+  }
+
+  async loadSignedPreKey(id: number): Promise<Bytes | undefined> {
+    return this.#signedPreKeys.get(id);
+  }
+
+  async loadKemPreKey(id: number): Promise<StoredKemPreKey | undefined> {
+    return this.#kemPreKeys.get(id);
+  }
+
+  async loadProfile(): Promise<Profile | undefined> {
+    return this.#profile;
+  }
+
+  async loadContact(account: string): Promise<Contact | undefined> {
+    return this.#contacts.get(account);
+  }
+
+  async loadContactByUsername(username: string): Promise<Contact | undefined> {
+    for (const contact of this.#contacts.values()) {
+      if (contact.username === username) return contact;
+    }
+    return undefined;
+  }
+
+  async loadOutbox(limit: number): Promise<readonly OutboxRow[]> {
+    return [...this.#outbox.values()].sort((a, b) => a.id - b.id).slice(0, limit);
+  }
+
+  async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
+    const { after = 0, limit = 1_000, arrivedOnly = false } = query;
+    return this.#messages
+      .filter((row) => row.seq > after && (!arrivedOnly || row.arrived))
+      .slice(0, limit);
+  }
+
+  async loadSentMessage(id: string): Promise<MessageRow | undefined> {
+    return this.#messages.find((row) => row.id === id && !row.arrived);
+  }
+
+  async lastSeq(): Promise<number> {
+    return this.#messages.at(-1)?.seq ?? 0;
+  }
+
+  async hasSeen(clientId: Uint8Array): Promise<boolean> {
+    return this.#seen.has(toHex(clientId));
+  }
+
+  async loadHeld(account: string): Promise<readonly HeldEnvelope[]> {
+    return [...this.#held.values()].filter((held) => held.account === account);
+  }
+
+  async loadCursor(name: string): Promise<number> {
+    return this.#cursors.get(name) ?? 0;
+  }
+
+  async ownConnection(): Promise<ConnectionLease | undefined> {
+    if (this.#lease !== undefined) return undefined;
+    const lease: ConnectionLease = {
+      release: async () => {
+        if (this.#lease === lease) this.#lease = undefined;
+      },
+    };
+    this.#lease = lease;
+    return lease;
+  }
+
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    // Another client may still hold this instance, and a reopened one finds its data: nothing to do.
+  }
+
+  async commit(changes: StoreChanges<ClientExtra>): Promise<void> {
+    // Every reason to refuse comes before the first write; from there on nothing can fail.
+    this.#check(changes);
+    this.#writeKeys(changes);
+    if (changes.extra !== undefined) this.#writeExtra(changes.extra);
+    for (const listener of [...this.#listeners]) queueMicrotask(listener);
+  }
+
+  #check(changes: StoreChanges<ClientExtra>): void {
+    for (const { address, expectedVersion } of changes.sessions ?? []) {
+      const row = this.#sessions.get(addressText(address));
+      const version = row?.version ?? 0;
+      if (version !== expectedVersion && !(row?.record === undefined && expectedVersion === 0)) {
+        throw new StoreError('STORE_CONFLICT', `session is at version ${version}`);
+      }
+    }
+    for (const used of changes.usedKemPreKeys ?? []) {
+      if (this.#kemPreKeys.get(used.kemPreKeyId)?.kind === 'one-time') continue;
+      if (this.#usedKem.has(tripleKey(used.kemPreKeyId, used.signedPreKeyId, used.baseKey))) {
+        throw new StateError(
+          'STATE_PREKEY_REPLAYED',
+          'last-resort prekey met this base key before',
+        );
+      }
+    }
+    for (const { clientId } of changes.extra?.seen ?? []) {
+      if (this.#seen.has(toHex(clientId))) {
+        throw new StateError('STATE_DUPLICATE_MESSAGE', 'client id was processed before');
+      }
+    }
+  }
+
+  #writeKeys(changes: StoreChanges<ClientExtra>): void {
+    for (const { address, record } of changes.sessions ?? []) {
+      const key = addressText(address);
+      const version = (this.#sessions.get(key)?.version ?? 0) + 1;
+      this.#sessions.set(key, { record, version });
+    }
+    for (const { name, identityKey } of changes.identities ?? []) {
+      this.#identities.set(name, identityKey);
+    }
+    for (const { id, record } of changes.preKeys ?? []) this.#preKeys.set(id, record);
+    for (const { id, record } of changes.signedPreKeys ?? []) this.#signedPreKeys.set(id, record);
+    for (const { id, record, kind } of changes.kemPreKeys ?? []) {
+      this.#kemPreKeys.set(id, { record, kind });
+    }
+    for (const id of changes.removedPreKeys ?? []) this.#preKeys.delete(id);
+    for (const used of changes.usedKemPreKeys ?? []) {
+      if (this.#kemPreKeys.get(used.kemPreKeyId)?.kind === 'one-time') {
+        this.#kemPreKeys.delete(used.kemPreKeyId);
+      } else {
+        this.#usedKem.add(tripleKey(used.kemPreKeyId, used.signedPreKeyId, used.baseKey));
+      }
+    }
+    for (const id of changes.removedSignedPreKeys ?? []) {
+      this.#signedPreKeys.delete(id);
+      for (const key of this.#usedKem) if (key.split('/')[1] === `${id}`) this.#usedKem.delete(key);
+    }
+    for (const id of changes.removedKemPreKeys ?? []) {
+      this.#kemPreKeys.delete(id);
+      for (const key of this.#usedKem) if (key.startsWith(`${id}/`)) this.#usedKem.delete(key);
+    }
+  }
+
+  #writeExtra(extra: ClientExtra): void {
+    if (extra.profile !== undefined) this.#profile = extra.profile;
+    for (const contact of extra.contacts ?? []) this.#contacts.set(contact.account, contact);
+    for (const row of extra.outboxAdded ?? []) {
+      const id = this.#nextId++;
+      this.#outbox.set(id, { ...row, id });
+    }
+    for (const row of extra.outboxChanged ?? []) {
+      if (this.#outbox.has(row.id)) this.#outbox.set(row.id, row);
+    }
+    for (const id of extra.outboxRemoved ?? []) this.#outbox.delete(id);
+    for (const row of extra.messagesAdded ?? []) this.#messages.push({ ...row, seq: this.#seq() });
+    for (const change of extra.messagesChanged ?? []) {
+      const index = this.#messages.findIndex((row) => row.id === change.id && !row.arrived);
+      const row = this.#messages[index];
+      if (row !== undefined) this.#messages[index] = { ...row, ...change };
+    }
+    for (const { clientId, day } of extra.seen ?? []) this.#seen.set(toHex(clientId), day);
+    if (extra.seenBeforeDay !== undefined) {
+      for (const [id, day] of this.#seen) if (day < extra.seenBeforeDay) this.#seen.delete(id);
+    }
+    for (const held of extra.heldAdded ?? []) {
+      const id = this.#nextId++;
+      this.#held.set(id, { ...held, id });
+    }
+    for (const id of extra.heldRemoved ?? []) this.#held.delete(id);
+    for (const { name, seq } of extra.cursors ?? []) {
+      this.#cursors.set(name, Math.max(seq, this.#cursors.get(name) ?? 0));
+    }
+  }
+
+  #seq(): number {
+    return (this.#messages.at(-1)?.seq ?? 0) + 1;
+  }
+
+  #requireProfile(): Profile {
+    if (this.#profile === undefined) throw new StoreError('STORE_FAILED', 'no account here yet');
+    return this.#profile;
+  }
+}

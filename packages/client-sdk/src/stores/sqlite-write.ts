@@ -1,0 +1,240 @@
+/**
+ * 16 Stored rows. The one write of the SQLite store: everything a commit carries, in one transaction.
+ */
+import {
+  StateError,
+  StoreError,
+  addressText,
+  toHex,
+  utf8,
+  type Bytes,
+  type SessionChange,
+  type StoreChanges,
+  type UsedKemPreKey,
+} from '@qasid/protocol';
+import type Database from 'better-sqlite3';
+
+import type { ClientExtra, MessageChange } from './port.js';
+import {
+  decodeMessageRow,
+  encodeContact,
+  encodeHeld,
+  encodeMessageRow,
+  encodeOutboxRow,
+  encodeProfile,
+} from './rows.js';
+import type { Vault } from './vault.js';
+
+/** `prekey.kind`. */
+export const KIND = { oneTime: 1, signed: 2, kemOneTime: 3, kemLastResort: 4 } as const;
+
+/** Writes commits into one database. */
+export class SqliteWriter {
+  readonly #database: Database.Database;
+  readonly #vault: Vault;
+  readonly #statements = new Map<string, Database.Statement>();
+  readonly #transaction: (changes: StoreChanges<ClientExtra>) => void;
+
+  constructor(database: Database.Database, vault: Vault) {
+    this.#database = database;
+    this.#vault = vault;
+    const transaction = database.transaction((changes: StoreChanges<ClientExtra>) => {
+      this.#writeKeys(changes);
+      if (changes.extra !== undefined) this.#writeExtra(changes.extra);
+    });
+    // IMMEDIATE: the write lock comes before the first read, so versions cannot change under the check.
+    this.#transaction = (changes) => transaction.immediate(changes);
+  }
+
+  /** All of it or none of it; durable on return. */
+  commit(changes: StoreChanges<ClientExtra>): void {
+    this.#transaction(changes);
+  }
+
+  #writeKeys(changes: StoreChanges<ClientExtra>): void {
+    for (const change of changes.sessions ?? []) this.#writeSession(change);
+    for (const { name, identityKey } of changes.identities ?? []) {
+      const value = this.#vault.seal(`identity/${name}`, identityKey);
+      this.#run(
+        'INSERT INTO identity VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+        this.#vault.rowKey('identity', name),
+        value,
+      );
+    }
+    for (const { id, record } of changes.preKeys ?? []) this.#putPrekey(KIND.oneTime, id, record);
+    for (const { id, record } of changes.signedPreKeys ?? []) {
+      this.#putPrekey(KIND.signed, id, record);
+    }
+    for (const { id, record, kind } of changes.kemPreKeys ?? []) {
+      this.#removeKem(id);
+      this.#putPrekey(kind === 'one-time' ? KIND.kemOneTime : KIND.kemLastResort, id, record);
+    }
+    for (const id of changes.removedPreKeys ?? []) this.#removePrekey(KIND.oneTime, id);
+    for (const used of changes.usedKemPreKeys ?? []) this.#useKem(used);
+    for (const id of changes.removedSignedPreKeys ?? []) {
+      this.#removePrekey(KIND.signed, id);
+      this.#run('DELETE FROM used_kem WHERE signed = ?', id);
+    }
+    for (const id of changes.removedKemPreKeys ?? []) {
+      this.#removeKem(id);
+      this.#run('DELETE FROM used_kem WHERE kem = ?', id);
+    }
+  }
+
+  /** A deleted session leaves its version behind, so that a stale writer never finds its number again. */
+  #writeSession(change: SessionChange): void {
+    const name = addressText(change.address);
+    const key = this.#vault.rowKey('session', name);
+    const row = this.#get(
+      'SELECT version, value IS NULL AS gone FROM session WHERE key = ?',
+      key,
+    ) as { readonly version: number; readonly gone: number } | undefined;
+    const version = row?.version ?? 0;
+    const fresh = row?.gone === 1 && change.expectedVersion === 0;
+    if (version !== change.expectedVersion && !fresh) {
+      throw new StoreError('STORE_CONFLICT', `session is at version ${version}`);
+    }
+    const value =
+      change.record === undefined ? null : this.#vault.seal(`session/${name}`, change.record);
+    this.#run(
+      'INSERT INTO session VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value',
+      key,
+      version + 1,
+      value,
+    );
+  }
+
+  #putPrekey(kind: number, id: number, record: Bytes): void {
+    const value = this.#vault.seal(`prekey/${kind}/${id}`, record);
+    this.#run('INSERT OR REPLACE INTO prekey VALUES (?, ?, ?)', kind, id, value);
+  }
+
+  #removePrekey(kind: number, id: number): void {
+    this.#run('DELETE FROM prekey WHERE kind = ? AND id = ?', kind, id);
+  }
+
+  #removeKem(id: number): void {
+    this.#removePrekey(KIND.kemOneTime, id);
+    this.#removePrekey(KIND.kemLastResort, id);
+  }
+
+  #useKem(used: UsedKemPreKey): void {
+    const { kemPreKeyId: kem, signedPreKeyId: signed } = used;
+    const removed = this.#run('DELETE FROM prekey WHERE kind = ? AND id = ?', KIND.kemOneTime, kem);
+    if (removed > 0) return;
+    const base = this.#vault.rowKey('used-kem', toHex(used.baseKey));
+    if (this.#run('INSERT OR IGNORE INTO used_kem VALUES (?, ?, ?)', kem, signed, base) === 0) {
+      throw new StateError('STATE_PREKEY_REPLAYED', 'last-resort prekey met this base key before');
+    }
+  }
+
+  #writeExtra(extra: ClientExtra): void {
+    for (const { clientId, day } of extra.seen ?? []) {
+      if (this.#run('INSERT OR IGNORE INTO seen VALUES (?, ?)', clientId, day) === 0) {
+        throw new StateError('STATE_DUPLICATE_MESSAGE', 'client id was processed before');
+      }
+    }
+    if (extra.seenBeforeDay !== undefined) {
+      this.#run('DELETE FROM seen WHERE day < ?', extra.seenBeforeDay);
+    }
+    if (extra.profile !== undefined) {
+      const value = this.#vault.seal('profile/1', encodeProfile(extra.profile));
+      this.#run('INSERT OR REPLACE INTO profile VALUES (1, ?)', value);
+    }
+    this.#writeContacts(extra);
+    this.#writeOutbox(extra);
+    this.#writeMessages(extra);
+    for (const held of extra.heldAdded ?? []) {
+      const id = this.#next('held');
+      const key = this.#vault.rowKey('held', held.account);
+      const value = this.#vault.seal(`held/${id}`, encodeHeld(held));
+      this.#run('INSERT INTO held VALUES (?, ?, ?)', id, key, value);
+    }
+    for (const id of extra.heldRemoved ?? []) this.#run('DELETE FROM held WHERE id = ?', id);
+    for (const { name, seq } of extra.cursors ?? []) {
+      this.#run(
+        'INSERT INTO cursor VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = max(seq, excluded.seq)',
+        name,
+        seq,
+      );
+    }
+  }
+
+  #writeContacts(extra: ClientExtra): void {
+    for (const contact of extra.contacts ?? []) {
+      const { account, username } = contact;
+      const value = this.#vault.seal(`contact/${account}`, encodeContact(contact));
+      const key = this.#vault.rowKey('contact', account);
+      this.#run('INSERT OR REPLACE INTO contact VALUES (?, ?)', key, value);
+      if (username === undefined) continue;
+      this.#run(
+        'INSERT OR REPLACE INTO contact_name VALUES (?, ?)',
+        this.#vault.rowKey('username', username),
+        this.#vault.seal(`username/${username}`, utf8(account)),
+      );
+    }
+  }
+
+  #writeOutbox(extra: ClientExtra): void {
+    for (const row of extra.outboxAdded ?? []) {
+      const id = this.#next('outbox');
+      const value = this.#vault.seal(`outbox/${id}`, encodeOutboxRow(row));
+      this.#run('INSERT INTO outbox VALUES (?, ?)', id, value);
+    }
+    for (const row of extra.outboxChanged ?? []) {
+      const value = this.#vault.seal(`outbox/${row.id}`, encodeOutboxRow(row));
+      this.#run('UPDATE outbox SET value = ? WHERE id = ?', value, row.id);
+    }
+    for (const id of extra.outboxRemoved ?? []) this.#run('DELETE FROM outbox WHERE id = ?', id);
+  }
+
+  #writeMessages(extra: ClientExtra): void {
+    for (const row of extra.messagesAdded ?? []) {
+      const seq = this.#next('message');
+      // Ids are unique among our own; a stranger's may repeat, so theirs are not indexed.
+      const sentId = row.arrived ? null : this.#vault.rowKey('message', row.id);
+      const value = this.#vault.seal(`message/${seq}`, encodeMessageRow(row));
+      this.#run('INSERT INTO message VALUES (?, ?, ?, ?)', seq, sentId, row.arrived ? 1 : 0, value);
+    }
+    for (const change of extra.messagesChanged ?? []) this.#changeMessage(change);
+  }
+
+  #changeMessage(change: MessageChange): void {
+    const row = this.#get(
+      'SELECT seq, value FROM message WHERE sent_id = ?',
+      this.#vault.rowKey('message', change.id),
+    ) as { readonly seq: number; readonly value: Bytes } | undefined;
+    if (row === undefined) return;
+    const place = `message/${row.seq}`;
+    const message = decodeMessageRow(row.seq, this.#vault.open(place, row.value));
+    const value = this.#vault.seal(place, encodeMessageRow({ ...message, ...change }));
+    this.#run('UPDATE message SET value = ? WHERE seq = ?', value, row.seq);
+  }
+
+  /** The next number of `name`, from 1; never given twice, also when rows are deleted. */
+  #next(name: string): number {
+    this.#run(
+      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1',
+      name,
+    );
+    const row = this.#get('SELECT value FROM counter WHERE name = ?', name);
+    return (row as { readonly value: number }).value;
+  }
+
+  #run(sql: string, ...parameters: readonly unknown[]): number {
+    return this.#statement(sql).run(...parameters).changes;
+  }
+
+  #get(sql: string, ...parameters: readonly unknown[]): unknown {
+    return this.#statement(sql).get(...parameters);
+  }
+
+  #statement(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}

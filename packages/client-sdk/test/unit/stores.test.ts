@@ -1,0 +1,199 @@
+// All adapters against one contract, and what only the file store does.
+import { readdirSync, readFileSync, statSync, writeFileSync, chmodSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { toHex } from '@qasid/protocol';
+import { MemoryStore, type ClientStore } from '@qasid/client-sdk';
+import { SqliteStore } from '@qasid/client-sdk/node';
+import t from 'tap';
+
+import { bytes, CONTACT, messageRow, outboxRow, PROFILE, session } from '../support/rows.js';
+import { storeContract } from '../support/store-contract.js';
+import { tempDirectory } from '../support/temp.js';
+
+const FAST = { scryptLog2N: 4 };
+
+await storeContract(t, {
+  name: 'memory',
+  open: async () => new MemoryStore(),
+  reopen: async (store) => store,
+});
+
+for (const passphrase of [undefined, 'correct horse']) {
+  const directories = new WeakMap<ClientStore, string>();
+  await storeContract(t, {
+    name: passphrase === undefined ? 'sqlite' : 'sqlite with passphrase',
+    async open(t) {
+      const directory = join(tempDirectory(t), 'profile');
+      const store = await SqliteStore.open({ directory, passphrase, ...FAST });
+      directories.set(store, directory);
+      return store;
+    },
+    reopen: (store) => SqliteStore.open({ directory: directories.get(store)!, passphrase }),
+  });
+}
+
+function filesIn(directory: string): string[] {
+  return readdirSync(directory).map((name) => join(directory, name));
+}
+
+t.test('files are for their owner only', async (t) => {
+  const directory = join(tempDirectory(t), 'a', 'profile');
+  const store = await SqliteStore.open({ directory });
+  await store.commit({ extra: { profile: PROFILE } });
+  const lease = await store.ownConnection();
+  t.equal(statSync(directory).mode & 0o777, 0o700);
+  t.ok(filesIn(directory).length >= 3);
+  for (const file of filesIn(directory)) t.equal(statSync(file).mode & 0o777, 0o600, file);
+  await lease?.release();
+  await store.close();
+  chmodSync(join(directory, 'store.sqlite'), 0o644);
+  const again = await SqliteStore.open({ directory });
+  t.equal(statSync(join(directory, 'store.sqlite')).mode & 0o777, 0o600);
+  await again.close();
+});
+
+t.test('ATK-J11 with a passphrase the files hold no marker', async (t) => {
+  const MARKER = 'zaffre-marker-7f3a';
+  const fill = async (store: ClientStore): Promise<void> => {
+    await store.commit({
+      sessions: [session(0, 0xa5)],
+      identities: [{ name: CONTACT.account, identityKey: PROFILE.identity.public }],
+      preKeys: [{ id: 1, record: bytes(70, 0xa6) }],
+      extra: {
+        profile: { ...PROFILE, username: MARKER },
+        contacts: [{ ...CONTACT, username: MARKER }],
+        outboxAdded: [{ ...outboxRow('aa'), content: new TextEncoder().encode(MARKER) }],
+        messagesAdded: [
+          { ...messageRow('deadbeefcafef00d', false), text: MARKER },
+          { ...messageRow('bb', true), text: MARKER },
+        ],
+        heldAdded: [{ account: CONTACT.account, clientId: bytes(16, 1), body: bytes(99, 0xa7) }],
+      },
+    });
+    await store.close();
+  };
+  const markers = [
+    MARKER,
+    CONTACT.account,
+    PROFILE.account,
+    'deadbeefcafef00d',
+    'correct horse',
+    ...[0xa5, 0xa6, 0xa7].map((fill) => Buffer.alloc(24, fill).toString('latin1')),
+    Buffer.from(PROFILE.identity.secret).toString('latin1'),
+  ];
+  const found = (directory: string): string[] => {
+    const all = filesIn(directory).map((file) => readFileSync(file, 'latin1'));
+    return markers.filter((marker) => all.some((text) => text.includes(marker)));
+  };
+  const plain = tempDirectory(t);
+  await fill(await SqliteStore.open({ directory: plain }));
+  t.ok(found(plain).length >= 7, 'the scan finds them when there is no passphrase');
+  const sealed = tempDirectory(t);
+  const store = await SqliteStore.open({ directory: sealed, passphrase: 'correct horse', ...FAST });
+  await fill(store);
+  t.strictSame(found(sealed), []);
+});
+
+t.test('a wrong, missing or superfluous passphrase', async (t) => {
+  const directory = tempDirectory(t);
+  const store = await SqliteStore.open({ directory, passphrase: 'right', ...FAST });
+  await store.commit({ extra: { profile: PROFILE } });
+  await store.close();
+  const code = { code: 'STORE_PASSPHRASE' };
+  await t.rejects(SqliteStore.open({ directory, passphrase: 'wrong' }), code);
+  await t.rejects(SqliteStore.open({ directory }), code);
+  const again = await SqliteStore.open({ directory, passphrase: 'right' });
+  t.strictSame(await again.loadProfile(), PROFILE, 'nothing was lost');
+  await again.close();
+  const plain = tempDirectory(t);
+  await (await SqliteStore.open({ directory: plain })).close();
+  await t.rejects(SqliteStore.open({ directory: plain, passphrase: 'x' }), code);
+});
+
+t.test('the passphrase parameters are authenticated', async (t) => {
+  const directory = tempDirectory(t);
+  await (await SqliteStore.open({ directory, passphrase: 'right', ...FAST })).close();
+  const Database = (await import('better-sqlite3')).default;
+  const read = (): Buffer => {
+    const db = new Database(join(directory, 'store.sqlite'));
+    const value = db.prepare("SELECT value FROM meta WHERE name = 'vault'").pluck().get() as Buffer;
+    db.close();
+    return Buffer.from(value);
+  };
+  const write = (value: Buffer): void => {
+    const db = new Database(join(directory, 'store.sqlite'));
+    db.prepare("UPDATE meta SET value = ? WHERE name = 'vault'").run(value);
+    db.close();
+  };
+  const header = read();
+  for (let at = 0; at < header.length; at++) {
+    const bad = Buffer.from(header);
+    bad[at]! ^= 1;
+    write(bad);
+    await t.rejects(
+      SqliteStore.open({ directory, passphrase: 'right' }),
+      { code: /^STORE_(PASSPHRASE|CORRUPT)$/ },
+      `byte ${at} of ${toHex(header).length / 2}`,
+    );
+  }
+  write(header);
+  await (await SqliteStore.open({ directory, passphrase: 'right' })).close();
+});
+
+t.test('rows moved or altered are refused', async (t) => {
+  const directory = tempDirectory(t);
+  const options = { directory, passphrase: 'right', ...FAST };
+  const store = await SqliteStore.open(options);
+  await store.commit({
+    extra: { messagesAdded: [messageRow('aa', true), messageRow('bb', true)] },
+  });
+  await store.close();
+  const Database = (await import('better-sqlite3')).default;
+  const db = new Database(join(directory, 'store.sqlite'));
+  db.exec(
+    'UPDATE message SET value = (SELECT value FROM message WHERE seq = 1) WHERE seq = 2; PRAGMA wal_checkpoint(TRUNCATE)',
+  );
+  db.close();
+  const again = await SqliteStore.open(options);
+  t.equal((await again.loadMessages({ limit: 1 })).length, 1);
+  await t.rejects(again.loadMessages({ after: 1 }), { code: 'STORE_CORRUPT' });
+  await again.close();
+});
+
+t.test('a damaged file says so', async (t) => {
+  for (const [what, damage] of [
+    ['not a database', () => Buffer.from('this was once a database, honestly'.repeat(40))],
+    ['overwritten pages', (old: Buffer) => Buffer.from(old).fill(0x5a, 4_096, 12_288)],
+  ] as const) {
+    const directory = tempDirectory(t);
+    const store = await SqliteStore.open({ directory });
+    await store.commit({ extra: { profile: PROFILE } });
+    await store.close();
+    const path = join(directory, 'store.sqlite');
+    writeFileSync(path, damage(readFileSync(path)));
+    await t.rejects(SqliteStore.open({ directory }), { code: 'STORE_CORRUPT' }, what);
+  }
+});
+
+t.test('a full disk: typed error, nothing lost, goes on when there is room', async (t) => {
+  const directory = tempDirectory(t);
+  const small = await SqliteStore.open({ directory, pagesMax: 60 });
+  await small.commit({ extra: { profile: PROFILE } });
+  let written = 0;
+  const fill = async (): Promise<void> => {
+    for (; written < 1_000; written++) {
+      const row = { ...messageRow(`m${written}`, true), text: 'x'.repeat(2_000) };
+      await small.commit({ extra: { messagesAdded: [row] } });
+    }
+  };
+  await t.rejects(fill(), { code: 'STORE_FULL' });
+  t.ok(written > 10);
+  t.equal((await small.loadMessages({})).length, written, 'what was committed is readable');
+  await small.close();
+  const store = await SqliteStore.open({ directory });
+  t.equal((await store.loadMessages({})).length, written);
+  await store.commit({ extra: { messagesAdded: [messageRow('more', true)] } });
+  t.equal(await store.lastSeq(), written + 1, 'the refused commit used no number');
+  await store.close();
+});
