@@ -1,0 +1,383 @@
+/**
+ * The link to the relay: carries out what connection.ts decides, and matches answers to questions.
+ */
+import { DecodeError } from '@qasid/protocol';
+import {
+  decodeFrame,
+  encodeFrame,
+  event as eventItem,
+  isRetryable,
+  request as requestItem,
+  type ChallengeEvent,
+  type Item,
+  type RelayEvent,
+  type RequestOp,
+  type ResponseItem,
+} from '@qasid/protocol/envelope';
+
+import type { Clock, Timer } from './clock.js';
+import {
+  stepConnection,
+  type Connection,
+  type ConnectionEffect,
+  type ConnectionEvent,
+  type ConnectionStatus,
+} from './connection.js';
+import { NetworkError } from './errors.js';
+import { backoffMs, REQUEST_BACKOFF } from './retry.js';
+import type { Dial, Socket } from './transport/port.js';
+
+/** How long one question may go unanswered. Lower: slow disks look like lost sockets. Higher: people wait. */
+const ANSWER_TIMEOUT_MS = 20_000;
+
+/** How long from dialling to the relay's yes. */
+const HANDSHAKE_TIMEOUT_MS = 15_000;
+
+/** A quiet connection is pinged after this long: middleboxes forget sooner than people do. */
+const PING_INTERVAL_MS = 25_000;
+
+/** An open connection counts as settled after this long. */
+const SETTLED_MS = 10_000;
+
+/** Tries of one request the relay puts off, before the caller is told. */
+const BUSY_TRIES = 8;
+
+/** Close code of a relay that no longer lists this device; spec 12. */
+const CLOSE_REMOVED = 4410;
+const CLOSE_REPLACED = 4409;
+
+/** What the link needs from its user. */
+export interface LinkOptions {
+  readonly url: string;
+  readonly dial: Dial;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly dice: () => number;
+  /** The answer to the relay's challenge, for each new socket. */
+  prove(challenge: ChallengeEvent): Promise<RequestOp>;
+  /** Everything the relay tells but the challenge. */
+  onEvent(event: RelayEvent): void;
+  onStatus(status: ConnectionStatus, problem: NetworkError | undefined): void;
+}
+
+interface Waiting {
+  readonly timer: Timer;
+  answered(item: ResponseItem): void;
+  failed(error: NetworkError): void;
+}
+
+/** One connection that comes back by itself. */
+export class RelayLink {
+  readonly #options: LinkOptions;
+  #state: Connection = { kind: 'offline' };
+  #socket: Socket | undefined;
+  /** Told apart from an older socket whose events are still under way. */
+  #generation = 0;
+  #nextId = 1;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #openers = new Set<() => void>();
+  #wait: Timer | undefined;
+  #handshake: Timer | undefined;
+  #settle: Timer | undefined;
+  #ping: Timer | undefined;
+  #problem: NetworkError | undefined;
+  #limits: ChallengeEvent['limits'] | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get status(): ConnectionStatus {
+    return this.#state.kind;
+  }
+
+  /** Why the last attempt failed; `undefined` while all is well. */
+  get problem(): NetworkError | undefined {
+    return this.#problem;
+  }
+
+  /** Limits of the relay we are connected to. */
+  get limits(): ChallengeEvent['limits'] | undefined {
+    return this.#limits;
+  }
+
+  /** Connect now and stay connected. */
+  connect(): void {
+    this.#step({ kind: 'connect' });
+  }
+
+  /** Hang up and stay away until `connect`. */
+  disconnect(): void {
+    this.#step({ kind: 'disconnect' });
+  }
+
+  /** Hang up for good. */
+  close(): void {
+    this.#step({ kind: 'close' });
+  }
+
+  /**
+   * Resolve when open.
+   *
+   * @throws NetworkError the last problem, or `NET_TIMEOUT`, after `timeoutMs`; `NET_CLOSED`.
+   */
+  async whenOpen(timeoutMs: number): Promise<void> {
+    if (this.#state.kind === 'open') return;
+    if (this.#state.kind === 'closed') throw closedError();
+    await new Promise<void>((resolve, reject) => {
+      const timer = this.#options.clock.after(timeoutMs, () => {
+        this.#openers.delete(look);
+        reject(this.#problem ?? new NetworkError('NET_TIMEOUT', 'no connection in time'));
+      });
+      const look = (): void => {
+        if (this.#state.kind !== 'open' && this.#state.kind !== 'closed') return;
+        timer.cancel();
+        this.#openers.delete(look);
+        if (this.#state.kind === 'open') resolve();
+        else reject(closedError());
+      };
+      this.#openers.add(look);
+    });
+  }
+
+  /**
+   * Ask, and get whatever the relay answers.
+   *
+   * @throws NetworkError `NET_UNREACHABLE` when not connected, `NET_LOST`, `NET_TIMEOUT`, `NET_CLOSED`.
+   */
+  async request(op: RequestOp): Promise<ResponseItem> {
+    if (this.#state.kind === 'closed') throw closedError();
+    if (this.#state.kind !== 'open') {
+      throw this.#problem ?? new NetworkError('NET_UNREACHABLE', 'not connected');
+    }
+    return this.#ask(op);
+  }
+
+  /**
+   * Ask, and ask again while the relay is busy. What it refuses for good comes back as an answer.
+   *
+   * @throws NetworkError as `request`; `NET_BUSY` when it stays busy.
+   */
+  async requestPatiently(op: RequestOp): Promise<ResponseItem> {
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.request(op);
+      if (!isRetryable(answer.code)) return answer;
+      if (attempt >= BUSY_TRIES) {
+        throw new NetworkError('NET_BUSY', `relay answers ${answer.code}`, {
+          retryAfterMs: answer.retryAfterMs,
+        });
+      }
+      const ms = backoffMs(REQUEST_BACKOFF, attempt, this.#options.dice, answer.retryAfterMs);
+      await new Promise<void>((resolve) => {
+        this.#options.clock.after(ms, resolve);
+      });
+    }
+  }
+
+  /** Say without waiting for the answer; whether it could be sent. For acknowledgements. */
+  tell(op: RequestOp): boolean {
+    if (this.#state.kind !== 'open') return false;
+    this.#send([requestItem(this.#nextId++, op)]);
+    return true;
+  }
+
+  #step(event: ConnectionEvent): void {
+    const before = this.#state.kind;
+    const { state, effects } = stepConnection(this.#state, event, this.#options.dice);
+    this.#state = state;
+    for (const effect of effects) this.#carryOut(effect);
+    if (state.kind === before) return;
+    if (state.kind !== 'connecting') this.#cancel('handshake');
+    if (state.kind === 'open') this.#opened();
+    else this.#cancel('settle', 'ping');
+    if (state.kind !== 'open' && state.kind !== 'connecting') this.#failWaiting();
+    for (const look of [...this.#openers]) look();
+    this.#options.onStatus(state.kind, this.#problem);
+  }
+
+  #carryOut(effect: ConnectionEffect): void {
+    switch (effect.kind) {
+      case 'dial':
+        this.#dial();
+        return;
+      case 'hang-up':
+        this.#generation++;
+        this.#socket?.close();
+        this.#socket = undefined;
+        return;
+      case 'wait':
+        this.#wait = this.#options.clock.after(effect.ms, () => this.#step({ kind: 'waited' }));
+        return;
+      case 'stop-waiting':
+        this.#wait?.cancel();
+        return;
+    }
+  }
+
+  #dial(): void {
+    const generation = ++this.#generation;
+    const mine = (): boolean => generation === this.#generation;
+    this.#handshake = this.#options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
+      if (mine()) this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
+    });
+    this.#socket = this.#options.dial(this.#options.url, {
+      opened: () => undefined,
+      received: (message) => {
+        if (mine()) this.#received(message);
+      },
+      closed: ({ code, cause }) => {
+        if (!mine()) return;
+        this.#socket = undefined;
+        if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
+        else if (code === CLOSE_REMOVED) this.#refused('this device is not on its account’s list');
+        else this.#lost(code, cause);
+      },
+    });
+  }
+
+  #lost(code: number, cause: unknown): void {
+    this.#problem =
+      this.#state.kind === 'open'
+        ? new NetworkError('NET_LOST', `connection lost (${code})`, { cause })
+        : new NetworkError('NET_UNREACHABLE', 'relay cannot be reached', { cause });
+    this.#step({ kind: 'lost' });
+  }
+
+  /** Give up on this socket. */
+  #drop(problem: NetworkError): void {
+    this.#generation++;
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#problem = problem;
+    this.#step({ kind: 'lost' });
+  }
+
+  #refused(message: string): void {
+    this.#problem = new NetworkError('NET_REFUSED', message);
+    this.#step({ kind: 'refused' });
+  }
+
+  #opened(): void {
+    const { clock } = this.#options;
+    this.#problem = undefined;
+    this.#settle = clock.after(SETTLED_MS, () => this.#step({ kind: 'settled' }));
+    this.#schedulePing();
+  }
+
+  #schedulePing(): void {
+    this.#ping?.cancel();
+    const generation = this.#generation;
+    this.#ping = this.#options.clock.after(PING_INTERVAL_MS, () => {
+      if (generation !== this.#generation || this.#state.kind !== 'open') return;
+      this.#ask({ kind: 'ping' }).then(
+        () => this.#schedulePing(),
+        (problem: NetworkError) => {
+          // No answer on a socket that looks open: half dead. A closed one has been dealt with.
+          if (generation === this.#generation && problem.code === 'NET_TIMEOUT') this.#drop(problem);
+        },
+      );
+    });
+  }
+
+  #received(message: Uint8Array<ArrayBuffer>): void {
+    let items: readonly Item[];
+    try {
+      items = decodeFrame(message);
+    } catch (cause) {
+      if (!(cause instanceof DecodeError)) throw cause;
+      this.#drop(new NetworkError('NET_NOT_A_RELAY', 'relay sent what is no frame', { cause }));
+      return;
+    }
+    for (const item of items) {
+      if (item.kind === 'response') this.#answered(item);
+      else if (item.kind === 'event') this.#told(item);
+    }
+  }
+
+  #answered(item: ResponseItem): void {
+    const waiting = this.#waiting.get(item.id);
+    // Answers nobody waits for: acknowledgements, and questions given up.
+    if (waiting === undefined) return;
+    this.#waiting.delete(item.id);
+    waiting.timer.cancel();
+    waiting.answered(item);
+  }
+
+  #told(item: ReturnType<typeof eventItem>): void {
+    const { event } = item;
+    switch (event.kind) {
+      case 'challenge':
+        if (this.#state.kind === 'connecting') void this.#greet(event);
+        return;
+      case 'draining':
+        this.#step(event);
+        break;
+      case 'replaced':
+        this.#problem = new NetworkError('NET_LOST', 'another connection of this device took over');
+        this.#step({ kind: 'replaced' });
+        break;
+    }
+    this.#options.onEvent(event);
+  }
+
+  async #greet(challenge: ChallengeEvent): Promise<void> {
+    const generation = this.#generation;
+    const mine = (): boolean => generation === this.#generation;
+    try {
+      this.#limits = challenge.limits;
+      const proof = await this.#options.prove(challenge);
+      if (!mine()) return;
+      const answer = await this.#ask(proof);
+      if (!mine()) return;
+      if (answer.code === 'CONFIRMED') this.#step({ kind: 'ready' });
+      else if (isRetryable(answer.code)) {
+        this.#drop(new NetworkError('NET_BUSY', `relay answers ${answer.code}`));
+      } else this.#refused(`relay refused this device: ${answer.code}`);
+    } catch (cause) {
+      if (!mine()) return;
+      const known = cause instanceof NetworkError;
+      this.#drop(known ? cause : new NetworkError('NET_LOST', 'no proof for the relay', { cause }));
+    }
+  }
+
+  #ask(op: RequestOp): Promise<ResponseItem> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const timer = this.#options.clock.after(ANSWER_TIMEOUT_MS, () => {
+        this.#waiting.delete(id);
+        reject(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
+      });
+      this.#waiting.set(id, { timer, answered: resolve, failed: reject });
+      this.#send([requestItem(id, op)]);
+    });
+  }
+
+  #send(items: readonly Item[]): void {
+    this.#socket?.send(encodeFrame(items));
+  }
+
+  #failWaiting(): void {
+    const problem =
+      this.#state.kind === 'closed'
+        ? closedError()
+        : (this.#problem ?? new NetworkError('NET_LOST', 'connection lost'));
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { timer, failed } of waiting) {
+      timer.cancel();
+      failed(problem);
+    }
+  }
+
+  #cancel(...timers: readonly ('handshake' | 'settle' | 'ping')[]): void {
+    for (const name of timers) {
+      if (name === 'handshake') this.#handshake?.cancel();
+      else if (name === 'settle') this.#settle?.cancel();
+      else this.#ping?.cancel();
+    }
+  }
+}
+
+function closedError(): NetworkError {
+  return new NetworkError('NET_CLOSED', 'this client was closed');
+}
