@@ -44,7 +44,21 @@ const BUSY_TRIES = 8;
 
 /** Close code of a relay that no longer lists this device; spec 12. */
 const CLOSE_REMOVED = 4410;
+/** Close code after a proof that was not good enough. */
+const CLOSE_UNAUTHORISED = 4401;
+/** Close code of a connection that a newer one of the same device replaced. */
 const CLOSE_REPLACED = 4409;
+
+const REFUSED: ResponseItem = {
+  kind: 'response',
+  id: 0,
+  code: 'REFUSED',
+  retryAfterMs: 0,
+  body: { kind: 'none' },
+};
+
+/** What follows from the relay's answer to our proof: go on, dial again at once, or stay away for a while. */
+export type Verdict = 'ready' | 'again' | 'refused';
 
 /** What the link needs from its user. */
 export interface LinkOptions {
@@ -55,6 +69,8 @@ export interface LinkOptions {
   readonly dice: () => number;
   /** The answer to the relay's challenge, for each new socket. */
   prove(challenge: ChallengeEvent): Promise<RequestOp>;
+  /** What the relay said to it, before anything else happens on this connection. */
+  proved(answer: ResponseItem): Promise<Verdict>;
   /** Everything the relay tells but the challenge. */
   onEvent(event: RelayEvent): void;
   onStatus(status: ConnectionStatus, problem: NetworkError | undefined): void;
@@ -81,6 +97,8 @@ export class RelayLink {
   #settle: Timer | undefined;
   #ping: Timer | undefined;
   #problem: NetworkError | undefined;
+  /** A proof is on its way and has no answer yet. */
+  #proving = false;
   #limits: ChallengeEvent['limits'] | undefined;
 
   constructor(options: LinkOptions) {
@@ -111,8 +129,16 @@ export class RelayLink {
     this.#step({ kind: 'disconnect' });
   }
 
+  /** Hang up and come back after `waitMs`. */
+  restart(waitMs: number): void {
+    this.disconnect();
+    this.#wait?.cancel();
+    this.#wait = this.#options.clock.after(waitMs, () => this.connect());
+  }
+
   /** Hang up for good. */
   close(): void {
+    this.#wait?.cancel();
     this.#step({ kind: 'close' });
   }
 
@@ -216,6 +242,7 @@ export class RelayLink {
 
   #dial(): void {
     const generation = ++this.#generation;
+    this.#proving = false;
     const mine = (): boolean => generation === this.#generation;
     this.#handshake = this.#options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
       if (mine()) this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
@@ -228,7 +255,8 @@ export class RelayLink {
       closed: ({ code, cause }) => {
         if (!mine()) return;
         this.#socket = undefined;
-        if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
+        if (code === CLOSE_UNAUTHORISED && this.#proving) void this.#judge(REFUSED);
+        else if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
         else if (code === CLOSE_REMOVED) this.#refused('this device is not on its account’s list');
         else this.#lost(code, cause);
       },
@@ -327,16 +355,32 @@ export class RelayLink {
       this.#limits = challenge.limits;
       const proof = await this.#options.prove(challenge);
       if (!mine()) return;
+      this.#proving = true;
       const answer = await this.#ask(proof);
       if (!mine()) return;
-      if (answer.code === 'CONFIRMED') this.#step({ kind: 'ready' });
-      else if (isRetryable(answer.code)) {
-        this.#drop(new NetworkError('NET_BUSY', `relay answers ${answer.code}`));
-      } else this.#refused(`relay refused this device: ${answer.code}`);
+      await this.#judge(answer);
     } catch (cause) {
       if (!mine()) return;
       const known = cause instanceof NetworkError;
       this.#drop(known ? cause : new NetworkError('NET_LOST', 'no proof for the relay', { cause }));
+    }
+  }
+
+  /** What follows from the relay's answer to our proof. */
+  async #judge(answer: ResponseItem): Promise<void> {
+    this.#proving = false;
+    const generation = this.#generation;
+    if (isRetryable(answer.code)) {
+      this.#drop(new NetworkError('NET_BUSY', `relay answers ${answer.code}`));
+      return;
+    }
+    const verdict = await this.#options.proved(answer);
+    if (generation !== this.#generation) return;
+    if (verdict === 'ready') this.#step({ kind: 'ready' });
+    else if (verdict === 'refused') this.#refused(`relay refused this device: ${answer.code}`);
+    else {
+      this.#drop(new NetworkError('NET_LOST', 'dialling again'));
+      this.connect();
     }
   }
 

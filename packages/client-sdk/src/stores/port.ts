@@ -28,6 +28,9 @@ export interface PrekeyLedger {
   readonly lastResort: readonly DatedKey[];
 }
 
+/** How far an account has come. */
+export type Registration = 'local' | 'asked' | 'registered';
+
 /** Who this device is. Secret as a whole. */
 export interface Profile {
   /** Account id as UUID text; 16 random bytes made here. */
@@ -39,8 +42,11 @@ export interface Profile {
   readonly identity: KeyPair;
   /** Proves this device to the relay. */
   readonly auth: SigningKeyPair;
-  /** The relay said yes. Before that the account exists on this machine only. */
-  readonly registered: boolean;
+  /**
+   * `local`: exists on this machine only. `asked`: the relay was asked to register it and may have done
+   * so. `registered`: the relay said yes.
+   */
+  readonly registration: Registration;
   readonly prekeys: PrekeyLedger;
 }
 

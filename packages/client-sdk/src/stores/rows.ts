@@ -27,11 +27,13 @@ import type {
   OutboxRow,
   PrekeyLedger,
   Profile,
+  Registration,
 } from './port.js';
 
 /** Version written into every row. */
 const ROW_VERSION = 1;
 
+const REGISTRATIONS: readonly Registration[] = ['local', 'asked', 'registered'];
 const OUTBOX_KINDS: readonly OutboxKind[] = ['message', 'sync', 'resolve'];
 const DIRECTIONS: readonly Direction[] = ['sent', 'received'];
 const STATUSES: readonly MessageStatus[] = ['pending', 'confirmed', 'failed', 'received'];
@@ -127,7 +129,7 @@ export function encodeProfile(profile: Profile): Bytes {
     .bytes(6, profile.identity.secret)
     .bytes(7, profile.auth.public)
     .bytes(8, profile.auth.secret)
-    .bool(9, profile.registered)
+    .uint32(9, REGISTRATIONS.indexOf(profile.registration))
     .uint32(10, profile.prekeys.nextPreKeyId)
     .uint32(11, profile.prekeys.nextSignedPreKeyId)
     .uint32(12, profile.prekeys.nextKemPreKeyId);
@@ -158,7 +160,7 @@ export function decodeProfile(encoded: Uint8Array): Profile {
         secret: fields.bytes(6) as PrivateKey,
       },
       auth: { public: fields.bytes(7), secret: fields.bytes(8) },
-      registered: fields.number(9) === 1,
+      registration: fields.oneOf(9, REGISTRATIONS),
       prekeys,
     };
   });

@@ -28,7 +28,7 @@ export const PROFILE: Profile = {
   registrationId: 4711,
   identity: { public: publicKey(1), secret: bytes(32, 2) as PrivateKey },
   auth: { public: bytes(32, 3), secret: bytes(32, 4) },
-  registered: false,
+  registration: 'local',
   prekeys: {
     nextPreKeyId: 101,
     nextSignedPreKeyId: 2,

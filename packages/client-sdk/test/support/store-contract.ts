@@ -144,7 +144,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
       preKeys: [{ id: 7, record: bytes(70, 13) }],
       removedPreKeys: [],
       extra: {
-        profile: { ...PROFILE, registered: true },
+        profile: { ...PROFILE, registration: 'registered' as const },
         contacts: [CONTACT],
         outboxAdded: [outboxRow('aa')],
         messagesAdded: [messageRow('aa', false)],
@@ -172,7 +172,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal((await store.loadSession(toAddress(OTHER, 1)))?.version, 1);
     t.equal(await store.loadIdentity(OTHER), undefined);
     t.equal(await store.loadPreKey(7), undefined);
-    t.equal((await store.loadProfile())?.registered, false);
+    t.equal((await store.loadProfile())?.registration, 'local');
     t.equal(await store.loadContact(OTHER), undefined);
     t.strictSame(await store.loadOutbox(10), []);
     t.equal(await store.lastSeq(), 0);

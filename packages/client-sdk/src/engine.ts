@@ -1,0 +1,254 @@
+/**
+ * The running parts of one account: the right to connect, the link, directory, outbox, inbox, upkeep.
+ *
+ * Several processes may run an engine on one store. Whoever holds the store's connection lease connects,
+ * sends and receives for all of them; the others write to the outbox and read the history, and take over
+ * when the owner is gone.
+ */
+import { Operations, toAddress, type CryptoProvider, type PublicKey } from '@qasid/protocol';
+import type { ChallengeEvent, RelayEvent, RequestOp, ResponseItem } from '@qasid/protocol/envelope';
+
+import type { Clock, Timer } from './clock.js';
+import type { ConnectionStatus } from './connection.js';
+import { Directory } from './directory.js';
+import type { NetworkError } from './errors.js';
+import { Inbox } from './inbox.js';
+import { RelayLink, type Verdict } from './link.js';
+import { Outbox } from './outbox.js';
+import { tendPrekeys } from './prekey-upkeep.js';
+import type { SealingDeps } from './sealing.js';
+import type {
+  ClientExtra,
+  ClientStore,
+  ConnectionLease,
+  Contact,
+  OutboxRow,
+  Profile,
+} from './stores/port.js';
+import type { Dial } from './transport/port.js';
+
+/** How often to ask for the connection while another process has it. Lower: quicker takeover. */
+const LEASE_RETRY_MS = 150;
+
+/** How often prekeys are looked after while connected. */
+const UPKEEP_INTERVAL_MS = 60 * 60 * 1000;
+
+/** How long to stay away when the store refused a message: its disk may be full. */
+const TROUBLE_WAIT_MS = 5_000;
+
+/** What the whole SDK runs on. */
+export interface Platform {
+  readonly url: string;
+  readonly store: ClientStore;
+  readonly crypto: CryptoProvider;
+  readonly clock: Clock;
+  /** Uniform in [0, 1): spreads retries. Not for keys. */
+  readonly dice: () => number;
+  readonly dial: Dial;
+}
+
+/** What the engine tells its client. */
+export interface EngineEvents {
+  status(status: ConnectionStatus, problem: NetworkError | undefined): void;
+  settled(row: OutboxRow, error: Error | undefined): void;
+  held(row: OutboxRow): void;
+  identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
+  firstUse(contact: Contact, identityKey: PublicKey): void;
+  trouble(error: unknown): void;
+  /** The answer to the relay's challenge. */
+  prove(challenge: ChallengeEvent): Promise<RequestOp>;
+  /** What the relay said to it. */
+  proved(answer: ResponseItem): Promise<Verdict>;
+}
+
+/** One account, running. */
+export class Engine {
+  readonly operations: Operations<ClientExtra>;
+  readonly directory: Directory;
+  readonly sealing: SealingDeps;
+  readonly link: RelayLink;
+  readonly #platform: Platform;
+  readonly #events: EngineEvents;
+  readonly #outbox: Outbox;
+  readonly #inbox: Inbox;
+  readonly #self: { readonly account: string; readonly device: number };
+  #lease: ConnectionLease | undefined;
+  #leaseTimer: Timer | undefined;
+  #upkeepTimer: Timer | undefined;
+  #upkeep: Promise<void> | undefined;
+  #unwatch: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(platform: Platform, profile: Profile, events: EngineEvents) {
+    const { store, crypto, clock, dice } = platform;
+    this.#platform = platform;
+    this.#events = events;
+    this.#self = { account: profile.account, device: profile.device };
+    this.operations = new Operations<ClientExtra>({
+      crypto,
+      store,
+      local: toAddress(profile.account, profile.device),
+    });
+    this.link = new RelayLink({
+      url: platform.url,
+      dial: platform.dial,
+      clock,
+      dice,
+      prove: (challenge) => events.prove(challenge),
+      proved: (answer) => events.proved(answer),
+      onEvent: (event) => this.#told(event),
+      onStatus: (status, problem) => this.#status(status, problem),
+    });
+    const ask = (op: RequestOp): Promise<ResponseItem> => this.link.requestPatiently(op);
+    this.directory = new Directory({
+      crypto,
+      store,
+      ask,
+      onIdentityChanged: (contact, trusted, offered) =>
+        events.identityChanged(contact, trusted, offered),
+      onFirstUse: (contact, key) => events.firstUse(contact, key),
+    });
+    this.sealing = { crypto, store, operations: this.operations, self: this.#self };
+    this.#outbox = new Outbox({
+      store,
+      clock,
+      dice,
+      directory: this.directory,
+      sealing: this.sealing,
+      ask: (op) => this.link.request(op),
+      isOpen: () => this.link.status === 'open',
+      onSettled: (row, error) => events.settled(row, error),
+      onHeld: (row) => events.held(row),
+      onTrouble: (error) => events.trouble(error),
+    });
+    this.#inbox = new Inbox({
+      store,
+      clock,
+      operations: this.operations,
+      directory: this.directory,
+      self: this.#self,
+      tell: (op) => this.link.tell(op),
+      onTrouble: (error) => this.#trouble(error),
+    });
+  }
+
+  /** This engine holds the connection of its store. */
+  get isOwner(): boolean {
+    return this.#lease !== undefined;
+  }
+
+  /** Run. With `lease` when the caller holds the connection already. */
+  start(lease?: ConnectionLease): void {
+    this.#unwatch = this.#platform.store.watch(() => this.#outbox.pump());
+    if (lease !== undefined) this.#own(lease);
+    else void this.#tryOwn();
+  }
+
+  /** Look at the outbox now. */
+  pump(): void {
+    this.#outbox.pump();
+  }
+
+  /** Send and open what waited for a person to trust `account`. */
+  async release(account: string): Promise<void> {
+    await this.#inbox.releaseHeld(account);
+    this.#outbox.hurry();
+  }
+
+  /** Hang up, give the connection back, stop everything. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unwatch?.();
+    this.#leaseTimer?.cancel();
+    this.#upkeepTimer?.cancel();
+    this.#outbox.stop();
+    this.#inbox.stop();
+    this.link.close();
+    await this.#outbox.idle();
+    await this.#inbox.settled();
+    await this.#upkeep?.catch(() => undefined);
+    await this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  async #tryOwn(): Promise<void> {
+    if (this.#stopped || this.#lease !== undefined) return;
+    try {
+      const lease = await this.#platform.store.ownConnection();
+      if (lease !== undefined) {
+        if (this.#stopped) await lease.release();
+        else this.#own(lease);
+        return;
+      }
+    } catch (error) {
+      this.#events.trouble(error);
+    }
+    this.#leaseTimer = this.#platform.clock.after(LEASE_RETRY_MS, () => void this.#tryOwn());
+  }
+
+  #own(lease: ConnectionLease): void {
+    this.#lease = lease;
+    this.link.connect();
+  }
+
+  #status(status: ConnectionStatus, problem: NetworkError | undefined): void {
+    if (status === 'open') {
+      this.#outbox.hurry();
+      this.#tend();
+    } else {
+      this.#inbox.reset();
+      this.#upkeepTimer?.cancel();
+    }
+    this.#events.status(status, problem);
+  }
+
+  #told(event: RelayEvent): void {
+    switch (event.kind) {
+      case 'deliver':
+        this.#inbox.deliver(event);
+        return;
+      case 'prekeysLow':
+        this.#tend();
+        return;
+      case 'devicesChanged':
+        this.#refreshOwnDevices();
+        return;
+    }
+  }
+
+  /** Our own list as the relay has it, checked: copies for other devices go by it. */
+  #refreshOwnDevices(): void {
+    this.directory
+      .refresh(this.#self.account)
+      .catch((error: unknown) => this.#events.trouble(error));
+  }
+
+  #tend(): void {
+    if (this.#upkeep !== undefined || this.#stopped) return;
+    const { crypto, store, clock } = this.#platform;
+    this.#upkeep = tendPrekeys({
+      crypto,
+      store,
+      now: () => clock.now(),
+      ask: (op) => this.link.requestPatiently(op),
+    })
+      .catch((error: unknown) => {
+        if (!this.#stopped) this.#events.trouble(error);
+      })
+      .finally(() => {
+        this.#upkeep = undefined;
+        this.#upkeepTimer?.cancel();
+        if (this.#stopped) return;
+        this.#upkeepTimer = clock.after(UPKEEP_INTERVAL_MS, () => {
+          if (this.link.status === 'open') this.#tend();
+        });
+      });
+  }
+
+  /** The inbox could not go on. Come back later: the relay still has what was not acknowledged. */
+  #trouble(error: unknown): void {
+    if (this.#stopped) return;
+    this.#events.trouble(error);
+    this.link.restart(TROUBLE_WAIT_MS);
+  }
+}

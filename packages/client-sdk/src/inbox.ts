@@ -1,0 +1,385 @@
+/**
+ * From the relay into the history, exactly once: decrypt, commit, and only then acknowledge.
+ *
+ * One commit carries {session, spent prekeys, history row, client id}. A crash before it: the relay sends
+ * again. A crash after it: the client id is known and the repeat is acknowledged unseen. What can never be
+ * opened is recorded and acknowledged as well, so that one bad envelope does not block the mailbox.
+ */
+import {
+  DecodeError,
+  QasidError,
+  StateError,
+  StoreError,
+  TrustError,
+  copyBytes,
+  samePublicBytes,
+  toAddress,
+  toHex,
+  type Bytes,
+  type DecryptedMessage,
+  type Operations,
+} from '@qasid/protocol';
+import {
+  accountText,
+  decodeEnvelope,
+  type DeliverEvent,
+  type RequestOp,
+} from '@qasid/protocol/envelope';
+
+import type { Clock, Timer } from './clock.js';
+import { decodeContent, unpadContent, type Content } from './content.js';
+import type { Directory } from './directory.js';
+import { NetworkError } from './errors.js';
+import type {
+  ClientExtra,
+  ClientStore,
+  Contact,
+  HeldEnvelope,
+  MessageKind,
+  MessageRow,
+} from './stores/port.js';
+
+/** Acknowledge at latest after so many envelopes or so long. Higher: more repeats after a crash. */
+const ACK_EVERY = 64;
+const ACK_AFTER_MS = 50;
+
+/** Milliseconds of a day, the grain in which seen client ids are dated. */
+export const DAY_MS = 86_400_000;
+
+/** What the inbox needs. */
+export interface InboxOptions {
+  readonly store: ClientStore;
+  readonly clock: Clock;
+  readonly operations: Operations<ClientExtra>;
+  readonly directory: Directory;
+  readonly self: { readonly account: string; readonly device: number };
+  /** Say without waiting for an answer. */
+  tell(op: RequestOp): boolean;
+  /** Cannot go on: the store or the network failed. What was not acknowledged comes again. */
+  onTrouble(error: unknown): void;
+}
+
+/** Who an envelope says it is from. Proven only by the session that opens it. */
+interface Claimed {
+  readonly account: string;
+  readonly device: number;
+  readonly type: 2 | 3;
+  readonly message: Bytes;
+}
+
+interface Delivery {
+  readonly seq: number;
+  readonly clientId: Bytes;
+  readonly body: Bytes;
+}
+
+/** Opens what is delivered. Only the owner of the connection runs one. */
+export class Inbox {
+  readonly #options: InboxOptions;
+  readonly #queue: Delivery[] = [];
+  #running = false;
+  #loop: Promise<void> = Promise.resolve();
+  #stopped = false;
+  /** Drops what an older connection delivered: the next one delivers it again. */
+  #generation = 0;
+  #through = 0;
+  #unacknowledged = 0;
+  #ackTimer: Timer | undefined;
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+  }
+
+  /** Take one envelope. */
+  deliver(event: DeliverEvent): void {
+    if (this.#stopped) return;
+    this.#queue.push({
+      seq: event.seq,
+      clientId: event.clientId,
+      // The body is a view of a frame that may hold many.
+      body: copyBytes(event.body),
+    });
+    if (!this.#running) this.#loop = this.#run();
+  }
+
+  /** Forget what the lost connection delivered and nobody acknowledged. */
+  reset(): void {
+    this.#generation++;
+    this.#queue.length = 0;
+    this.#unacknowledged = 0;
+    this.#ackTimer?.cancel();
+  }
+
+  /** Acknowledge what is done, process no more. */
+  stop(): void {
+    this.#acknowledge();
+    this.#stopped = true;
+    this.reset();
+  }
+
+  /** Resolves when nothing is being opened any more. */
+  async settled(): Promise<void> {
+    await this.#loop;
+  }
+
+  /** Open what waited for a person to trust `account`. */
+  async releaseHeld(account: string): Promise<void> {
+    for (const held of await this.#options.store.loadHeld(account)) {
+      await this.#open({ seq: 0, clientId: held.clientId, body: held.body }, held);
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    try {
+      for (;;) {
+        const generation = this.#generation;
+        const delivery = this.#queue.shift();
+        if (delivery === undefined) break;
+        try {
+          await this.#process(delivery);
+        } catch (error) {
+          if (generation === this.#generation) {
+            this.reset();
+            this.#options.onTrouble(error);
+          }
+          continue;
+        }
+        if (generation !== this.#generation) continue;
+        this.#through = delivery.seq;
+        this.#unacknowledged++;
+        if (this.#unacknowledged >= ACK_EVERY) this.#acknowledge();
+        else if (this.#unacknowledged === 1) {
+          this.#ackTimer = this.#options.clock.after(ACK_AFTER_MS, () => this.#acknowledge());
+        }
+      }
+    } finally {
+      this.#running = false;
+    }
+    if (this.#queue.length === 0) this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    this.#ackTimer?.cancel();
+    if (this.#unacknowledged === 0 || this.#stopped) return;
+    if (this.#options.tell({ kind: 'ack', through: this.#through, also: [] })) {
+      this.#unacknowledged = 0;
+    }
+  }
+
+  /** Resolves when the envelope may be acknowledged; rejects when it must come again. */
+  async #process(delivery: Delivery): Promise<void> {
+    if (await this.#options.store.hasSeen(delivery.clientId)) return;
+    await this.#open(delivery, undefined);
+  }
+
+  async #open(delivery: Delivery, held: HeldEnvelope | undefined): Promise<void> {
+    let claimed: Claimed;
+    try {
+      const envelope = decodeEnvelope(delivery.body);
+      claimed = {
+        account: accountText(envelope.senderAccount),
+        device: envelope.senderDevice,
+        type: envelope.type,
+        message: envelope.message,
+      };
+    } catch (error) {
+      await this.#recordFailure(delivery, held, undefined, error);
+      return;
+    }
+    try {
+      await this.#checkSender(claimed);
+      await this.#options.operations.decrypt(
+        toAddress(claimed.account, claimed.device),
+        claimed.type,
+        claimed.message,
+        this.#options.clock.now(),
+        (opened) => this.#opened(delivery, held, claimed, opened),
+      );
+    } catch (error) {
+      await this.#failed(delivery, held, claimed, error);
+    }
+  }
+
+  /**
+   * Before a session may be made in a name: the account exists, and lists the device. Otherwise whoever
+   * writes first could pin a key of their own to a stranger's account.
+   */
+  async #checkSender(claimed: Claimed): Promise<void> {
+    const { store, directory, self } = this.#options;
+    if (claimed.account === self.account && claimed.device === self.device) {
+      throw new StateError('STATE_NO_SESSION', 'envelope names this very device as its sender');
+    }
+    const listed = (contact: Contact | undefined): boolean =>
+      contact?.devices.some(({ device }) => device === claimed.device) === true;
+    if (listed(await store.loadContact(claimed.account))) return;
+    // A device we never saw: ask for the newest list.
+    if (!listed(await directory.refresh(claimed.account))) {
+      throw new StateError('STATE_NO_SESSION', 'sender is not on its account’s device list');
+    }
+  }
+
+  /** What is committed with an opened message. Must not throw: the message is spent either way. */
+  #opened(
+    delivery: Delivery,
+    held: HeldEnvelope | undefined,
+    claimed: Claimed,
+    opened: DecryptedMessage,
+  ): ClientExtra {
+    const row = this.#toRow(claimed, opened.plaintext);
+    return { ...this.#done(delivery, held), messagesAdded: [row] };
+  }
+
+  #toRow(claimed: Claimed, plaintext: Bytes): Omit<MessageRow, 'seq'> {
+    let raw: Bytes | undefined;
+    try {
+      raw = copyBytes(unpadContent(plaintext));
+      const content = decodeContent(raw);
+      const fromSelf = claimed.account === this.#options.self.account;
+      // ATK-G06: only a device of our own account may say what we sent.
+      if (content.body.kind === 'sent' && fromSelf) {
+        const inner = decodeContent(content.body.content);
+        const peer = accountText(content.body.account as Parameters<typeof accountText>[0]);
+        return this.#row(claimed, inner, peer, content.body.content);
+      }
+      return this.#row(claimed, content, claimed.account, raw);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      // Authentic, but not content as we know it: kept as it is.
+      const unknown: Content = {
+        id: idFrom(plaintext),
+        sentAtMs: this.#options.clock.now(),
+        body: { kind: 'unknown' },
+      };
+      return this.#row(claimed, unknown, claimed.account, raw ?? copyBytes(plaintext));
+    }
+  }
+
+  #row(claimed: Claimed, content: Content, peer: string, raw: Bytes): Omit<MessageRow, 'seq'> {
+    const kind: MessageKind = content.body.kind === 'text' ? 'text' : 'unknown';
+    const fromSelf = claimed.account === this.#options.self.account;
+    return {
+      id: toHex(content.id),
+      kind,
+      direction: fromSelf ? 'sent' : 'received',
+      arrived: true,
+      peer,
+      peerName: undefined,
+      device: claimed.device,
+      text: content.body.kind === 'text' ? content.body.text : '',
+      raw: kind === 'unknown' ? raw : undefined,
+      sentAtMs: content.sentAtMs,
+      receivedAtMs: this.#options.clock.now(),
+      status: fromSelf ? 'confirmed' : 'received',
+      cause: undefined,
+    };
+  }
+
+  async #failed(
+    delivery: Delivery,
+    held: HeldEnvelope | undefined,
+    claimed: Claimed,
+    error: unknown,
+  ): Promise<void> {
+    if (error instanceof StoreError || error instanceof NetworkError) throw error;
+    if (isRepeat(error)) {
+      // Its key is used up, so it was shown before; make sure the next repeat is recognised sooner.
+      await this.#commitUnlessSeen(this.#done(delivery, held));
+      return;
+    }
+    if (error instanceof TrustError) {
+      await this.#distrusted(delivery, held, claimed, error);
+      return;
+    }
+    if (!(error instanceof QasidError)) throw error;
+    await this.#recordFailure(delivery, held, claimed, error);
+  }
+
+  /**
+   * Another identity key than the trusted one. If the relay shows it for the account, the account changed
+   * its key and a person must decide: the envelope waits. If not, somebody else wrote it.
+   */
+  async #distrusted(
+    delivery: Delivery,
+    held: HeldEnvelope | undefined,
+    claimed: Claimed,
+    error: TrustError,
+  ): Promise<void> {
+    const { store, directory } = this.#options;
+    let genuine = false;
+    try {
+      await directory.refresh(claimed.account);
+    } catch (refused) {
+      if (refused instanceof StoreError || refused instanceof NetworkError) throw refused;
+      const shown = refused instanceof TrustError ? refused.identityKey : undefined;
+      genuine =
+        shown !== undefined &&
+        (error.identityKey === undefined || samePublicBytes(shown, error.identityKey));
+    }
+    if (!genuine) {
+      await this.#recordFailure(delivery, held, claimed, error);
+      return;
+    }
+    if (held !== undefined) return;
+    const { clientId, body } = delivery;
+    await store.commit({
+      extra: {
+        ...this.#done(delivery, held),
+        heldAdded: [{ account: claimed.account, clientId, body }],
+      },
+    });
+  }
+
+  async #recordFailure(
+    delivery: Delivery,
+    held: HeldEnvelope | undefined,
+    claimed: Claimed | undefined,
+    error: unknown,
+  ): Promise<void> {
+    const now = this.#options.clock.now();
+    const row: Omit<MessageRow, 'seq'> = {
+      id: toHex(delivery.clientId),
+      kind: 'undecryptable',
+      direction: 'received',
+      arrived: true,
+      // A claim, not a fact: shown as such.
+      peer: claimed?.account ?? '',
+      peerName: undefined,
+      device: claimed?.device ?? 0,
+      text: '',
+      raw: undefined,
+      sentAtMs: now,
+      receivedAtMs: now,
+      status: 'failed',
+      cause: error instanceof QasidError ? error.code : 'INTERNAL_INVARIANT',
+    };
+    await this.#commitUnlessSeen({ ...this.#done(delivery, held), messagesAdded: [row] });
+  }
+
+  async #commitUnlessSeen(extra: ClientExtra): Promise<void> {
+    try {
+      await this.#options.store.commit({ extra });
+    } catch (error) {
+      if (!isRepeat(error)) throw error;
+    }
+  }
+
+  #done(delivery: Delivery, held: HeldEnvelope | undefined): ClientExtra {
+    if (held !== undefined) return { heldRemoved: [held.id] };
+    const day = Math.floor(this.#options.clock.now() / DAY_MS);
+    return { seen: [{ clientId: delivery.clientId, day }] };
+  }
+}
+
+/** Whether an error says that the message was opened before. */
+function isRepeat(error: unknown): boolean {
+  const code = error instanceof QasidError ? error.code : undefined;
+  return code === 'STATE_DUPLICATE_MESSAGE' || code === 'STATE_PREKEY_REPLAYED';
+}
+
+/** An id for content that has none. */
+function idFrom(plaintext: Bytes): Bytes {
+  const id = new Uint8Array(16);
+  id.set(plaintext.subarray(0, 16));
+  return id;
+}

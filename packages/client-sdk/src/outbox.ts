@@ -1,0 +1,358 @@
+/**
+ * The durable send queue. A row leaves it only when the relay has confirmed that all of its parts are
+ * durable there, or has refused it for good.
+ *
+ * Rows to one account go one at a time, in order; accounts do not wait for each other. A retry sends the
+ * same bytes under the same client ids, so a confirmation that got lost costs nothing.
+ */
+import { QasidError, StateError, StoreError, TrustError, VerificationError } from '@qasid/protocol';
+import {
+  isRetryable,
+  parseAccountText,
+  type RequestOp,
+  type ResponseItem,
+} from '@qasid/protocol/envelope';
+
+import type { Clock, Timer } from './clock.js';
+import type { Directory } from './directory.js';
+import { AccountError, NetworkError } from './errors.js';
+import { backoffMs, REQUEST_BACKOFF } from './retry.js';
+import { devicesOf, devicesWithoutSession, sealFor, type SealingDeps } from './sealing.js';
+import type {
+  ClientExtra,
+  ClientStore,
+  Contact,
+  ListedDevice,
+  OutboxPart,
+  OutboxRow,
+} from './stores/port.js';
+
+/** Times the relay may say that our picture of the recipient's devices is wrong, per message. */
+export const DEVICE_ROUNDS_MAX = 3;
+
+/** Rows looked at in one go. Lower: accounts far back wait. Higher: more memory after a long outage. */
+const ROWS_MAX = 256;
+
+/** What the outbox needs. */
+export interface OutboxOptions {
+  readonly store: ClientStore;
+  readonly clock: Clock;
+  readonly dice: () => number;
+  readonly directory: Directory;
+  readonly sealing: SealingDeps;
+  /** One try; answers as they come. */
+  ask(op: RequestOp): Promise<ResponseItem>;
+  isOpen(): boolean;
+  /** The row is done: confirmed, or failed with `error`. */
+  onSettled(row: OutboxRow, error: Error | undefined): void;
+  /** A row waits for a person. */
+  onHeld(row: OutboxRow): void;
+  /** Something outside the row's power went wrong; it will be tried again. */
+  onTrouble(error: unknown): void;
+}
+
+/** Sends what lies in the store. Only the owner of the connection runs one. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #busy = new Set<string>();
+  readonly #lanes = new Set<Promise<void>>();
+  readonly #delays = new Map<string, Timer>();
+  readonly #attempts = new Map<string, number>();
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Look for rows to send. Call after commits and when the connection opens. */
+  pump(): void {
+    if (this.#stopped) return;
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#running = this.#look().finally(() => {
+      this.#running = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      this.pump();
+    });
+  }
+
+  /** The connection is back: what waited out a delay need not wait longer. */
+  hurry(): void {
+    for (const timer of this.#delays.values()) timer.cancel();
+    this.#delays.clear();
+    this.#attempts.clear();
+    this.pump();
+  }
+
+  /** Send no more. Rows under way settle or stay. */
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#delays.values()) timer.cancel();
+    this.#delays.clear();
+  }
+
+  /** Resolves when no row is under way any more. */
+  async idle(): Promise<void> {
+    await this.#running;
+    await Promise.all([...this.#lanes]);
+  }
+
+  async #look(): Promise<void> {
+    const { store } = this.#options;
+    if (!this.#options.isOpen()) return;
+    let rows: readonly OutboxRow[];
+    try {
+      rows = await store.loadOutbox(ROWS_MAX);
+    } catch (error) {
+      this.#options.onTrouble(error);
+      return;
+    }
+    const lanes = new Map<string, OutboxRow[]>();
+    for (const row of rows) {
+      const lane = lanes.get(laneOf(row));
+      if (lane === undefined) lanes.set(laneOf(row), [row]);
+      else lane.push(row);
+    }
+    for (const [name, lane] of lanes) {
+      if (this.#busy.has(name) || this.#delays.has(name)) continue;
+      // Order per device: while one row waits for a person, those behind it wait too.
+      if (lane[0]?.held === true) continue;
+      this.#busy.add(name);
+      const running = this.#runLane(name, lane).finally(() => this.#lanes.delete(running));
+      this.#lanes.add(running);
+    }
+  }
+
+  async #runLane(name: string, lane: readonly OutboxRow[]): Promise<void> {
+    try {
+      for (const row of lane) {
+        if (this.#stopped || row.held) break;
+        if (!(await this.#settle(name, row))) break;
+      }
+    } finally {
+      this.#busy.delete(name);
+    }
+    this.pump();
+  }
+
+  /** Bring one row to its end. False: later rows of the lane must wait. */
+  async #settle(name: string, row: OutboxRow): Promise<boolean> {
+    try {
+      await this.#deliver(row);
+      this.#attempts.delete(name);
+      await this.#finish(row, undefined);
+      return true;
+    } catch (error) {
+      try {
+        return await this.#handle(name, row, error);
+      } catch (trouble) {
+        this.#options.onTrouble(trouble);
+        this.#delay(name, 0);
+        return false;
+      }
+    }
+  }
+
+  async #handle(name: string, row: OutboxRow, error: unknown): Promise<boolean> {
+    if (error instanceof TrustError && row.kind !== 'resolve') {
+      const held = (await this.#current(row)) ?? row;
+      await this.#options.store.commit({
+        extra: {
+          outboxChanged: [{ ...held, held: true }],
+          ...(row.kind === 'message' && {
+            messagesChanged: [{ id: row.messageId, cause: error.code }],
+          }),
+        },
+      });
+      this.#options.onHeld(row);
+      return false;
+    }
+    const later =
+      error instanceof StoreError ||
+      (error instanceof NetworkError && error.retryable) ||
+      // A device that is listed but has not published prekeys yet.
+      (error instanceof StateError && error.code === 'STATE_NO_SESSION');
+    if (later) {
+      if (!(error instanceof NetworkError)) this.#options.onTrouble(error);
+      this.#delay(name, error instanceof NetworkError ? (error.retryAfterMs ?? 0) : 0);
+      return false;
+    }
+    if (error instanceof QasidError) {
+      await this.#finish(row, error);
+      return true;
+    }
+    throw error;
+  }
+
+  async #finish(row: OutboxRow, error: QasidError | undefined): Promise<void> {
+    const change =
+      error === undefined
+        ? { id: row.messageId, status: 'confirmed' as const }
+        : { id: row.messageId, status: 'failed' as const, cause: error.code };
+    await this.#options.store.commit({
+      extra: {
+        outboxRemoved: [row.id],
+        // A copy for our other devices says nothing about the message itself.
+        ...(row.kind === 'message' && { messagesChanged: [change] }),
+      },
+    });
+    this.#options.onSettled(row, error);
+  }
+
+  #delay(name: string, atLeastMs: number): void {
+    if (this.#stopped || this.#delays.has(name)) return;
+    const attempt = this.#attempts.get(name) ?? 0;
+    this.#attempts.set(name, attempt + 1);
+    const ms = backoffMs(REQUEST_BACKOFF, attempt, this.#options.dice, atLeastMs);
+    const timer = this.#options.clock.after(ms, () => {
+      this.#delays.delete(name);
+      this.pump();
+    });
+    this.#delays.set(name, timer);
+  }
+
+  async #current(row: OutboxRow): Promise<OutboxRow | undefined> {
+    const rows = await this.#options.store.loadOutbox(ROWS_MAX);
+    return rows.find(({ id }) => id === row.id);
+  }
+
+  /** Resolves when the relay has it all. */
+  async #deliver(row: OutboxRow): Promise<void> {
+    if (row.kind === 'resolve') {
+      await this.#options.directory.resolve(row.account ?? row.username ?? '');
+      return;
+    }
+    let { parts, account } = row;
+    if (parts === undefined || account === undefined) ({ parts, account } = await this.#prepare(row));
+    for (let round = 0; ; round++) {
+      // Nobody to send to: a note to oneself, or a copy for other devices that are gone.
+      if (parts.length === 0) return;
+      const answer = await this.#options.ask({
+        kind: 'send',
+        dest: parseAccountText(account),
+        parts,
+        ephemeral: false,
+        urgent: true,
+        ttlSeconds: 0,
+      });
+      if (answer.code === 'CONFIRMED') return;
+      const { body } = answer;
+      if (body.kind !== 'mismatch' && body.kind !== 'stale') throw refusal(answer);
+      if (round >= DEVICE_ROUNDS_MAX) {
+        throw new NetworkError('NET_REFUSED', 'relay and device list do not agree');
+      }
+      const stale = body.kind === 'stale' ? body.devices : [];
+      parts = await this.#readdress(row, account, parts, stale);
+    }
+  }
+
+  /** First encryption of a row that was queued without a session. */
+  async #prepare(
+    row: OutboxRow,
+  ): Promise<{ readonly parts: readonly OutboxPart[]; readonly account: string }> {
+    const { directory, sealing } = this.#options;
+    const contact = await directory.resolve(row.account ?? row.username ?? '');
+    const all = devicesOf(sealing, contact);
+    const parts = await this.#seal(row, contact, [], all);
+    return { parts, account: contact.account };
+  }
+
+  /** The relay knows other devices than the row names: learn which, and encrypt for those that lack it. */
+  async #readdress(
+    row: OutboxRow,
+    account: string,
+    parts: readonly OutboxPart[],
+    stale: readonly number[],
+  ): Promise<readonly OutboxPart[]> {
+    const { directory, sealing } = this.#options;
+    const contact = await directory.refresh(account);
+    const listed = devicesOf(sealing, contact);
+    const kept = parts.filter((part) => {
+      if (stale.includes(part.device)) return false;
+      return listed.some(
+        ({ device, registrationId }) =>
+          device === part.device && registrationId === part.registrationId,
+      );
+    });
+    const lacking = listed.filter(({ device }) => !kept.some((part) => part.device === device));
+    const clientIds = new Map(parts.map((part) => [part.device, part.clientId]));
+    return this.#seal(row, contact, kept, lacking, clientIds, stale);
+  }
+
+  /** Encrypt for `lacking` devices, making sessions where needed, and store the row with all its parts. */
+  async #seal(
+    row: OutboxRow,
+    contact: Contact,
+    kept: readonly OutboxPart[],
+    lacking: readonly ListedDevice[],
+    clientIds?: ReadonlyMap<number, OutboxPart['clientId']>,
+    stale: readonly number[] = [],
+  ): Promise<readonly OutboxPart[]> {
+    const { directory, sealing, clock } = this.#options;
+    const without = await devicesWithoutSession(sealing, contact, clock.now());
+    const needed = lacking
+      .map(({ device }) => device)
+      .filter((device) => stale.includes(device) || without.some((one) => one.device === device));
+    const taken =
+      needed.length === 0 ? undefined : await directory.takeBundles(contact.account, needed);
+    for (const device of needed) {
+      if (taken?.bundles.has(device) === false) {
+        throw new StateError('STATE_NO_SESSION', 'a device of the recipient has no prekeys yet');
+      }
+    }
+    let sealed: readonly OutboxPart[] = [];
+    const recipient = {
+      contact,
+      content: row.content,
+      devices: lacking,
+      ...(taken && { bundles: taken.bundles }),
+      ...(clientIds && { clientIds }),
+    };
+    await sealFor(sealing, [recipient], clock.now(), ([parts = []]): ClientExtra => {
+      sealed = [...kept, ...parts].sort((a, b) => a.device - b.device);
+      const { account, username } = contact;
+      return {
+        outboxChanged: [
+          { ...row, account, username: username ?? row.username, parts: sealed, held: false },
+        ],
+        ...(row.kind === 'message' && { messagesChanged: [{ id: row.messageId, peer: account }] }),
+      };
+    });
+    return sealed;
+  }
+}
+
+/** Rows of one lane keep their order. */
+export function laneOf(row: Pick<OutboxRow, 'account' | 'username'>): string {
+  return row.username ?? row.account ?? '';
+}
+
+function refusal(answer: ResponseItem): Error {
+  if (isRetryable(answer.code)) {
+    return new NetworkError('NET_BUSY', `relay answers ${answer.code}`, {
+      retryAfterMs: answer.retryAfterMs,
+    });
+  }
+  if (answer.code === 'NOT_FOUND') return new AccountError('ACCOUNT_UNKNOWN', 'no such account');
+  return new NetworkError('NET_REFUSED', `relay answers ${answer.code}`);
+}
+
+/** The error that a stored code stands for, for whoever asks later or in another process. */
+export function errorOfCode(code: string | undefined): Error {
+  switch (code) {
+    case 'ACCOUNT_UNKNOWN':
+      return new AccountError(code, 'the relay knows nobody by that name');
+    case 'TRUST_IDENTITY_CHANGED':
+      return new TrustError(code, 'the identity key of this account changed');
+    case 'VERIFY_DEVICE_LIST':
+    case 'VERIFY_SIGNATURE':
+      return new VerificationError(code, 'the relay showed keys that do not belong to the account');
+    default:
+      return new NetworkError('NET_REFUSED', `message was refused (${code ?? 'no reason given'})`);
+  }
+}
