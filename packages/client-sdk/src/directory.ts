@@ -5,7 +5,6 @@
  * and then pinned; a device list must carry that key's signature and never an older version.
  */
 import {
-  StateError,
   TrustError,
   VerificationError,
   samePublicBytes,
@@ -138,28 +137,6 @@ export class Directory {
     return { contact, bundles };
   }
 
-  /** The newest list a person has agreed to be served under the contact's new key: see `trust`. */
-  async trust(account: string, identityKey: PublicKey): Promise<void> {
-    const { store } = this.#options;
-    const contact = await store.loadContact(account);
-    const { signedDeviceList: _, ...rest } = contact ?? newContact(account);
-    // Lists signed by the old key mean nothing under the new one; versions begin again.
-    await store.commit({
-      identities: [{ name: account, identityKey }],
-      extra: {
-        contacts: [
-          {
-            ...rest,
-            signedDeviceList: undefined,
-            deviceListVersion: 0,
-            devices: [],
-            offeredIdentity: undefined,
-          },
-        ],
-      },
-    });
-  }
-
   async #accept(account: string, claim: Claim): Promise<Contact> {
     const { store, crypto } = this.#options;
     const offered = toPublicKey(claim.identityKey);
@@ -204,11 +181,7 @@ export class Directory {
     return holder === undefined || holder.account === account ? name : undefined;
   }
 
-  async #refuseIdentity(
-    contact: Contact,
-    trusted: PublicKey,
-    offered: PublicKey,
-  ): Promise<never> {
+  async #refuseIdentity(contact: Contact, trusted: PublicKey, offered: PublicKey): Promise<never> {
     const known = contact.offeredIdentity;
     if (known === undefined || !samePublicBytes(known, offered)) {
       const changed = { ...contact, offeredIdentity: offered };
@@ -275,9 +248,4 @@ function notARelay(): NetworkError {
 function refusal(answer: ResponseItem, unknown: string): Error {
   if (answer.code === 'NOT_FOUND') return new AccountError('ACCOUNT_UNKNOWN', unknown);
   return new NetworkError('NET_REFUSED', `relay answers ${answer.code}`);
-}
-
-/** A session was expected and is not there. */
-export function noSession(): StateError {
-  return new StateError('STATE_NO_SESSION', 'a device has no prekeys yet');
 }

@@ -50,6 +50,8 @@ export interface Platform {
 /** What the engine tells its client. */
 export interface EngineEvents {
   status(status: ConnectionStatus, problem: NetworkError | undefined): void;
+  /** This process connects for the profile from now on. */
+  owned(): void;
   settled(row: OutboxRow, error: Error | undefined): void;
   held(row: OutboxRow): void;
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
@@ -78,6 +80,9 @@ export class Engine {
   #upkeep: Promise<void> | undefined;
   #unwatch: (() => void) | undefined;
   #stopped = false;
+  #caughtUp = false;
+  #othersOwn = false;
+  readonly #catchUp = new Set<() => void>();
 
   constructor(platform: Platform, profile: Profile, events: EngineEvents) {
     const { store, crypto, clock, dice } = platform;
@@ -117,7 +122,10 @@ export class Engine {
       sealing: this.sealing,
       ask: (op) => this.link.request(op),
       isOpen: () => this.link.status === 'open',
-      onSettled: (row, error) => events.settled(row, error),
+      onSettled: (row, error) => {
+        events.settled(row, error);
+        if (row.kind === 'resolve' && error === undefined) void this.#release(row);
+      },
       onHeld: (row) => events.held(row),
       onTrouble: (error) => events.trouble(error),
     });
@@ -149,15 +157,34 @@ export class Engine {
     this.#outbox.pump();
   }
 
-  /** Send and open what waited for a person to trust `account`. */
-  async release(account: string): Promise<void> {
-    await this.#inbox.releaseHeld(account);
-    this.#outbox.hurry();
+  /**
+   * Resolve true when what the relay had at the time of connecting is stored, or another process receives;
+   * false after `timeoutMs`, or when stopped.
+   */
+  whenCaughtUp(timeoutMs: number | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : this.#platform.clock.after(timeoutMs, () => finish(false));
+      const finish = (value: boolean): void => {
+        timer?.cancel();
+        this.#catchUp.delete(look);
+        resolve(value);
+      };
+      const look = (): void => {
+        if (this.#stopped) finish(false);
+        else if (this.#caughtUp || this.#othersOwn) finish(true);
+      };
+      this.#catchUp.add(look);
+      look();
+    });
   }
 
   /** Hang up, give the connection back, stop everything. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#lookCaughtUp();
     this.#unwatch?.();
     this.#leaseTimer?.cancel();
     this.#upkeepTimer?.cancel();
@@ -180,6 +207,8 @@ export class Engine {
         else this.#own(lease);
         return;
       }
+      this.#othersOwn = true;
+      this.#lookCaughtUp();
     } catch (error) {
       this.#events.trouble(error);
     }
@@ -188,6 +217,8 @@ export class Engine {
 
   #own(lease: ConnectionLease): void {
     this.#lease = lease;
+    this.#othersOwn = false;
+    this.#events.owned();
     this.link.connect();
   }
 
@@ -195,7 +226,9 @@ export class Engine {
     if (status === 'open') {
       this.#outbox.hurry();
       this.#tend();
+      this.#refreshOwnDevices();
     } else {
+      this.#caughtUp = false;
       this.#inbox.reset();
       this.#upkeepTimer?.cancel();
     }
@@ -207,12 +240,36 @@ export class Engine {
       case 'deliver':
         this.#inbox.deliver(event);
         return;
+      case 'queueEmpty':
+        void this.#queueEmpty();
+        return;
       case 'prekeysLow':
         this.#tend();
         return;
       case 'devicesChanged':
         this.#refreshOwnDevices();
         return;
+    }
+  }
+
+  /** Everything that waited has been delivered; it still has to be stored. */
+  async #queueEmpty(): Promise<void> {
+    await this.#inbox.settled();
+    if (this.link.status !== 'open') return;
+    this.#caughtUp = true;
+    this.#lookCaughtUp();
+  }
+
+  #lookCaughtUp(): void {
+    for (const look of [...this.#catchUp]) look();
+  }
+
+  /** Somebody was looked up or trusted: open what waited for that. */
+  async #release(row: OutboxRow): Promise<void> {
+    try {
+      if (row.account !== undefined) await this.#inbox.releaseHeld(row.account);
+    } catch (error) {
+      this.#events.trouble(error);
     }
   }
 

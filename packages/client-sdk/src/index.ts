@@ -1,3 +1,33 @@
-export * from './errors.js';
-export * from './stores/port.js';
+/**
+ * `@qasid/client-sdk`: end-to-end encrypted messages that are neither lost nor shown twice.
+ *
+ * Runs in browsers and in Node; nothing here needs either. SQLite and the `ws` package are in `./node`.
+ */
+export { QasidClient } from './client.js';
+export type {
+  ClientEvents,
+  ClientOptions,
+  FirstUse,
+  IdentityChange,
+  LogLine,
+  Me,
+  Message,
+  PendingMessage,
+  SafetyNumber,
+  Sender,
+  SentMessage,
+  Undecryptable,
+} from './api.js';
+export type { Clock, Timer } from './clock.js';
+export type { ConnectionStatus } from './connection.js';
+export type { DeviceGrant, DeviceRequest, Devices } from './devices.js';
+export {
+  AccountError,
+  NetworkError,
+  type AccountErrorCode,
+  type NetworkErrorCode,
+} from './errors.js';
 export { MemoryStore } from './stores/memory.js';
+export type * from './stores/port.js';
+export type { Dial, Socket, SocketClosed, SocketEvents } from './transport/port.js';
+export { platformDial, webSocketDial, type WebSocketClass } from './transport/websocket.js';

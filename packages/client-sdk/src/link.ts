@@ -5,7 +5,7 @@ import { DecodeError } from '@qasid/protocol';
 import {
   decodeFrame,
   encodeFrame,
-  event as eventItem,
+  type event as eventItem,
   isRetryable,
   request as requestItem,
   type ChallengeEvent,
@@ -301,7 +301,8 @@ export class RelayLink {
         () => this.#schedulePing(),
         (problem: NetworkError) => {
           // No answer on a socket that looks open: half dead. A closed one has been dealt with.
-          if (generation === this.#generation && problem.code === 'NET_TIMEOUT') this.#drop(problem);
+          if (generation === this.#generation && problem.code === 'NET_TIMEOUT')
+            this.#drop(problem);
         },
       );
     });

@@ -17,7 +17,13 @@ import type { Clock, Timer } from './clock.js';
 import type { Directory } from './directory.js';
 import { AccountError, NetworkError } from './errors.js';
 import { backoffMs, REQUEST_BACKOFF } from './retry.js';
-import { devicesOf, devicesWithoutSession, sealFor, type SealingDeps } from './sealing.js';
+import {
+  copyContent,
+  devicesOf,
+  devicesWithoutSession,
+  sealFor,
+  type SealingDeps,
+} from './sealing.js';
 import type {
   ClientExtra,
   ClientStore,
@@ -228,7 +234,8 @@ export class Outbox {
       return;
     }
     let { parts, account } = row;
-    if (parts === undefined || account === undefined) ({ parts, account } = await this.#prepare(row));
+    if (parts === undefined || account === undefined)
+      ({ parts, account } = await this.#prepare(row));
     for (let round = 0; ; round++) {
       // Nobody to send to: a note to oneself, or a copy for other devices that are gone.
       if (parts.length === 0) return;
@@ -258,7 +265,7 @@ export class Outbox {
     const { directory, sealing } = this.#options;
     const contact = await directory.resolve(row.account ?? row.username ?? '');
     const all = devicesOf(sealing, contact);
-    const parts = await this.#seal(row, contact, [], all);
+    const parts = await this.#seal(row, contact, [], all, {});
     return { parts, account: contact.account };
   }
 
@@ -281,7 +288,7 @@ export class Outbox {
     });
     const lacking = listed.filter(({ device }) => !kept.some((part) => part.device === device));
     const clientIds = new Map(parts.map((part) => [part.device, part.clientId]));
-    return this.#seal(row, contact, kept, lacking, clientIds, stale);
+    return this.#seal(row, contact, kept, lacking, { clientIds, stale });
   }
 
   /** Encrypt for `lacking` devices, making sessions where needed, and store the row with all its parts. */
@@ -290,10 +297,14 @@ export class Outbox {
     contact: Contact,
     kept: readonly OutboxPart[],
     lacking: readonly ListedDevice[],
-    clientIds?: ReadonlyMap<number, OutboxPart['clientId']>,
-    stale: readonly number[] = [],
+    how: {
+      readonly clientIds?: ReadonlyMap<number, OutboxPart['clientId']>;
+      readonly stale?: readonly number[];
+    },
   ): Promise<readonly OutboxPart[]> {
     const { directory, sealing, clock } = this.#options;
+    const { clientIds, stale = [] } = how;
+    const copies = await this.#copies(row, contact);
     const without = await devicesWithoutSession(sealing, contact, clock.now());
     const needed = lacking
       .map(({ device }) => device)
@@ -318,12 +329,40 @@ export class Outbox {
       const { account, username } = contact;
       return {
         outboxChanged: [
-          { ...row, account, username: username ?? row.username, parts: sealed, held: false },
+          {
+            ...row,
+            account,
+            username: username ?? row.username,
+            parts: sealed,
+            held: false,
+            copied: true,
+          },
         ],
+        outboxAdded: copies,
         ...(row.kind === 'message' && { messagesChanged: [{ id: row.messageId, peer: account }] }),
       };
     });
     return sealed;
+  }
+
+  /** The row that tells our other devices, when there are any and the message is not for them anyway. */
+  async #copies(row: OutboxRow, contact: Contact): Promise<readonly Omit<OutboxRow, 'id'>[]> {
+    const { sealing, store, clock } = this.#options;
+    if (row.copied || contact.account === sealing.self.account) return [];
+    const self = await store.loadContact(sealing.self.account);
+    if (self === undefined || devicesOf(sealing, self).length === 0) return [];
+    return [
+      {
+        kind: 'sync',
+        messageId: row.messageId,
+        account: self.account,
+        username: self.username,
+        content: copyContent(sealing.crypto, contact.account, row.content, clock.now()),
+        parts: undefined,
+        held: false,
+        copied: true,
+      },
+    ];
   }
 }
 

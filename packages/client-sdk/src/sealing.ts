@@ -12,7 +12,7 @@ import {
 } from '@qasid/protocol';
 import { encodeEnvelope, parseAccountText } from '@qasid/protocol/envelope';
 
-import { ENVELOPE_BUCKETS, padContent } from './content.js';
+import { CONTENT_ID_BYTES, encodeContent, ENVELOPE_BUCKETS, padContent } from './content.js';
 import type { ClientExtra, ClientStore, Contact, ListedDevice, OutboxPart } from './stores/port.js';
 
 /** What sealing needs. */
@@ -122,4 +122,18 @@ export async function sealFor(
     return;
   }
   await deps.operations.encrypt(targets, nowMs, toExtra);
+}
+
+/** What our other devices get: what was sent, and to whom. */
+export function copyContent(
+  crypto: CryptoProvider,
+  account: string,
+  content: Bytes,
+  at: number,
+): Bytes {
+  return encodeContent({
+    id: crypto.randomBytes(CONTENT_ID_BYTES),
+    sentAtMs: at,
+    body: { kind: 'sent', account: parseAccountText(account), content },
+  });
 }

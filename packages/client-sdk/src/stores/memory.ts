@@ -105,6 +105,11 @@ export class MemoryStore implements ClientStore {
     return [...this.#outbox.values()].sort((a, b) => a.id - b.id).slice(0, limit);
   }
 
+  async hasUnsealed(): Promise<boolean> {
+    for (const row of this.#outbox.values()) if (row.held || row.parts === undefined) return true;
+    return false;
+  }
+
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
     const { after = 0, limit = 1_000, arrivedOnly = false } = query;
     return this.#messages

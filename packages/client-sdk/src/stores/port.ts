@@ -100,6 +100,8 @@ export interface OutboxRow {
   readonly parts: readonly OutboxPart[] | undefined;
   /** Waiting for a person to accept a new identity key. */
   readonly held: boolean;
+  /** The row that tells our other devices has been made, or none is needed. */
+  readonly copied: boolean;
 }
 
 /** `sent`: from this account, `received`: from someone else. */
@@ -199,6 +201,8 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   loadContactByUsername(username: string): Promise<Contact | undefined>;
   /** Oldest first. */
   loadOutbox(limit: number): Promise<readonly OutboxRow[]>;
+  /** Whether any row has no ciphertext yet or is held: later rows must not overtake it. */
+  hasUnsealed(): Promise<boolean>;
   /** Oldest first. */
   loadMessages(query: MessageQuery): Promise<readonly MessageRow[]>;
   /** A row this account sent. */

@@ -244,7 +244,7 @@ export function encodeOutboxRow(item: Omit<OutboxRow, 'id'>): Bytes {
 /** @throws StoreError `STORE_CORRUPT` */
 export function decodeOutboxRow(id: number, encoded: Uint8Array): OutboxRow {
   return decoding('outbox row', () => {
-    const fields = new Fields(encoded, [2, 7, 8]);
+    const fields = new Fields(encoded, [2, 7, 8, 10]);
     return {
       id,
       kind: fields.oneOf(2, OUTBOX_KINDS),
@@ -253,6 +253,7 @@ export function decodeOutboxRow(id: number, encoded: Uint8Array): OutboxRow {
       username: fields.optionalText(5),
       content: fields.bytes(6),
       held: fields.number(7) === 1,
+      copied: fields.number(10) === 1,
       parts: fields.number(8) === 1 ? fields.list(9).map(decodePart) : undefined,
     };
   });

@@ -14,7 +14,7 @@ import {
 } from '@qasid/protocol';
 import type Database from 'better-sqlite3';
 
-import type { ClientExtra, MessageChange } from './port.js';
+import type { ClientExtra, MessageChange, OutboxRow } from './port.js';
 import {
   decodeMessageRow,
   encodeContact,
@@ -27,6 +27,10 @@ import type { Vault } from './vault.js';
 
 /** `prekey.kind`. */
 export const KIND = { oneTime: 1, signed: 2, kemOneTime: 3, kemLastResort: 4 } as const;
+
+function isSealed(row: Omit<OutboxRow, 'id'>): number {
+  return row.parts !== undefined && !row.held ? 1 : 0;
+}
 
 /** Writes commits into one database. */
 export class SqliteWriter {
@@ -179,11 +183,12 @@ export class SqliteWriter {
     for (const row of extra.outboxAdded ?? []) {
       const id = this.#next('outbox');
       const value = this.#vault.seal(`outbox/${id}`, encodeOutboxRow(row));
-      this.#run('INSERT INTO outbox VALUES (?, ?)', id, value);
+      this.#run('INSERT INTO outbox VALUES (?, ?, ?)', id, isSealed(row), value);
     }
     for (const row of extra.outboxChanged ?? []) {
       const value = this.#vault.seal(`outbox/${row.id}`, encodeOutboxRow(row));
-      this.#run('UPDATE outbox SET value = ? WHERE id = ?', value, row.id);
+      const sql = 'UPDATE outbox SET sealed = ?, value = ? WHERE id = ?';
+      this.#run(sql, isSealed(row), value, row.id);
     }
     for (const id of extra.outboxRemoved ?? []) this.#run('DELETE FROM outbox WHERE id = ?', id);
   }

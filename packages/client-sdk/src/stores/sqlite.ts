@@ -156,6 +156,10 @@ export class SqliteStore implements ClientStore {
     );
   }
 
+  async hasUnsealed(): Promise<boolean> {
+    return this.#get('SELECT 1 FROM outbox WHERE sealed = 0 LIMIT 1', []) !== undefined;
+  }
+
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
     const { after = 0, limit = 1_000, arrivedOnly = false } = query;
     const filter = arrivedOnly ? 'AND arrived = 1' : '';

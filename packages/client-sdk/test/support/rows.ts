@@ -59,6 +59,7 @@ export function outboxRow(messageId: string): Omit<OutboxRow, 'id'> {
     content: bytes(40, 9),
     parts: [{ device: 1, registrationId: 9, clientId: bytes(16, 10), body: bytes(512, 11) }],
     held: false,
+    copied: true,
   };
 }
 

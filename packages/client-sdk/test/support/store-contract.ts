@@ -220,6 +220,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
         messagesAdded: [messageRow('aa', false), messageRow('bb', false)],
       },
     });
+    t.equal(await store.hasUnsealed(), false);
     const [first, second] = await store.loadOutbox(10);
     t.ok(first!.id < second!.id);
     t.equal((await store.loadOutbox(1)).length, 1);
@@ -235,6 +236,11 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     });
     t.equal((await store.loadOutbox(10)).length, 1);
     t.equal((await store.loadOutbox(10))[0]?.parts, undefined);
+    t.equal(await store.hasUnsealed(), true);
+    await store.commit({ extra: { outboxChanged: [{ ...first!, held: true }] } });
+    t.equal(await store.hasUnsealed(), true);
+    await store.commit({ extra: { outboxChanged: [first!] } });
+    t.equal(await store.hasUnsealed(), false);
     t.equal((await store.loadSentMessage('bb'))?.status, 'failed');
     t.equal((await store.loadSentMessage('bb'))?.cause, 'ACCOUNT_UNKNOWN');
     t.equal((await store.loadSentMessage('aa'))?.peer, ACCOUNT);

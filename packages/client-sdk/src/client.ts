@@ -1,0 +1,451 @@
+/**
+ * The client: the verbs of the person who writes messages. Everything else hides behind it.
+ */
+import {
+  createFingerprint,
+  defaultCrypto,
+  type CryptoProvider,
+  type PublicKey,
+} from '@qasid/protocol';
+import { parseAccountText } from '@qasid/protocol/envelope';
+
+import type {
+  ClientEvents,
+  ClientOptions,
+  LogLine,
+  Me,
+  Message,
+  PendingMessage,
+  SafetyNumber,
+  SentMessage,
+} from './api.js';
+import { systemClock } from './clock.js';
+import type { ConnectionStatus } from './connection.js';
+import { Devices } from './devices.js';
+import { identityChanged, newContact } from './directory.js';
+import { Engine, type Platform } from './engine.js';
+import { AccountError, NetworkError } from './errors.js';
+import { Emitter } from './events.js';
+import { History } from './history.js';
+import { errorOfCode } from './outbox.js';
+import { Registrar } from './registrar.js';
+import { Sending } from './sending.js';
+import type { Contact, Profile } from './stores/port.js';
+import { platformDial } from './transport/websocket.js';
+
+/** How long to wait for the relay to say who somebody is. */
+const RESOLVE_TIMEOUT_MS = 15_000;
+
+/** A device of an account, with its messages. Make one with `QasidClient.open`. */
+export class QasidClient implements AsyncDisposable {
+  readonly #platform: Platform;
+  readonly #log: ((line: LogLine) => void) | undefined;
+  readonly #autoConnect: boolean;
+  readonly #emitter = new Emitter<ClientEvents>();
+  readonly #history: History;
+  readonly #sending: Sending;
+  readonly #registrar: Registrar;
+  readonly #devices: Devices;
+  #profile: Profile | undefined;
+  #engine: Engine | undefined;
+  #closing: Promise<void> | undefined;
+  #undecryptable = 0;
+
+  private constructor(options: ClientOptions) {
+    const { relay, store, clock = systemClock, random = Math.random, socket } = options;
+    const crypto: CryptoProvider = options.crypto ?? defaultCrypto;
+    this.#platform = {
+      url: relay,
+      store,
+      crypto,
+      clock,
+      dice: random,
+      dial: socket ?? platformDial,
+    };
+    this.#log = options.log;
+    this.#autoConnect = options.connect ?? true;
+    this.#history = new History(store, clock, () => this.#profile);
+    this.#registrar = new Registrar(this.#platform);
+    this.#sending = new Sending(this.#platform, this.#history, {
+      confirmed: (id) => this.#emitter.emit('confirmed', { id }),
+      failed: (id, error) => this.#emitter.emit('failed', { id, error }),
+    });
+    this.#devices = new Devices(this.#platform, {
+      engine: () => this.#requireEngine(),
+      profile: () => this.#profile,
+      adopted: (profile) => this.#adopt(profile),
+    });
+  }
+
+  /**
+   * Open a client on a store. Connects in the background when there is an account.
+   *
+   * @throws StoreError
+   */
+  static async open(options: ClientOptions): Promise<QasidClient> {
+    const client = new QasidClient(options);
+    await client.#start();
+    return client;
+  }
+
+  /** Who this device is. */
+  get me(): Me {
+    const profile = this.#profile;
+    return {
+      account: profile?.account,
+      username: profile?.username,
+      device: profile?.device,
+      registered: profile?.registration === 'registered',
+    };
+  }
+
+  /** `open` means the relay has accepted this device. Another process may hold the connection instead. */
+  get status(): ConnectionStatus {
+    if (this.#closing !== undefined) return 'closed';
+    return this.#engine?.link.status ?? 'offline';
+  }
+
+  /** Devices of this account. */
+  get devices(): Devices {
+    return this.#devices;
+  }
+
+  /** Call `listener` for each event; returns what ends it. */
+  on<Name extends keyof ClientEvents>(
+    name: Name,
+    listener: (value: ClientEvents[Name]) => void,
+  ): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * Make an account and register it at the relay. May be repeated: after a crash, or with another name when
+   * the first was taken. The identity is made once and kept.
+   *
+   * @throws AccountError `ACCOUNT_NAME_TAKEN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_EXISTS`; NetworkError;
+   * StoreError, `STORE_LOCKED` while another process of this profile is connected.
+   */
+  async register(options: { readonly username: string }): Promise<Me> {
+    this.#requireOpen();
+    const { username } = options;
+    const present = this.#profile;
+    if (present?.registration === 'registered') {
+      if (present.username === username) return this.me;
+      throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
+    }
+    const registered = await this.#registrar.register(username, (profile) => {
+      this.#profile = profile;
+      return this.#makeEngine(profile);
+    });
+    this.#profile = registered.profile;
+    this.#engine = registered.engine;
+    this.#sending.use(registered.engine, registered.profile);
+    if (registered.profile.username !== username) {
+      throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
+    }
+    return this.me;
+  }
+
+  /**
+   * Send text to all devices of somebody, by user name or account id. Resolves when the message is durable
+   * here: encrypted when the recipient is known, else queued until the relay can be asked.
+   *
+   * A name that the relay does not know is an error here when the relay can be asked at once; offline, it
+   * fails later (`failed` event, `confirmed`).
+   *
+   * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; TrustError
+   * `TRUST_IDENTITY_CHANGED`; LimitError `LIMIT_ENVELOPE_SIZE`; StoreError.
+   */
+  async send(to: string, text: string): Promise<SentMessage> {
+    this.#requireEngine();
+    return this.#sending.send(to, { kind: 'text', text });
+  }
+
+  /**
+   * Messages that arrived, now and from now on, each once and in order. Ends when the client closes.
+   *
+   * @param options.after - Begin after this `seq`; default: only what arrives from now on.
+   */
+  async *messages(
+    options: { readonly after?: number } = {},
+  ): AsyncGenerator<Message, void, undefined> {
+    const after = options.after ?? (await this.#platform.store.lastSeq());
+    for await (const row of this.#history.arrivals(after)) {
+      if (row.kind !== 'undecryptable') yield await this.#history.message(row);
+    }
+  }
+
+  /** Messages of all conversations, received and sent, oldest first. */
+  async history(
+    options: { readonly after?: number; readonly limit?: number } = {},
+  ): Promise<readonly Message[]> {
+    return this.#history.page(options.after ?? 0, options.limit ?? 1_000);
+  }
+
+  /** Messages the relay has not confirmed yet. */
+  async pending(): Promise<readonly PendingMessage[]> {
+    const rows = await this.#platform.store.loadOutbox(10_000);
+    return rows
+      .filter(({ kind }) => kind === 'message')
+      .map(({ messageId, username, account, held }) => ({
+        id: messageId,
+        to: username ?? account ?? '',
+        held,
+      }));
+  }
+
+  /**
+   * Resolve when the outbox is empty.
+   *
+   * @throws TrustError when only messages are left that wait for a person; NetworkError: the last problem,
+   * or `NET_TIMEOUT`, after `timeoutMs`. The messages stay in the outbox and go later.
+   */
+  async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#requireEngine();
+    const done = await this.#history.until(async () => {
+      const rows = await this.#platform.store.loadOutbox(10_000);
+      if (rows.length === 0) return 'empty' as const;
+      return rows.every(({ held }) => held) ? ('held' as const) : undefined;
+    }, options.timeoutMs);
+    if (done === 'held') throw errorOfCode('TRUST_IDENTITY_CHANGED');
+    if (done === undefined) throw this.#notInTime('the outbox is not empty yet');
+  }
+
+  /**
+   * Resolve when everything the relay had for this device at the time of connecting is stored here. While
+   * another process of this profile is connected that process receives, and this resolves at once.
+   *
+   * @throws NetworkError the last problem, or `NET_TIMEOUT`, after `timeoutMs`.
+   */
+  async caughtUp(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const engine = this.#requireEngine();
+    if (await engine.whenCaughtUp(options.timeoutMs)) return;
+    throw this.#notInTime('the relay has not delivered everything yet');
+  }
+
+  /**
+   * The number that two people compare to know that nobody stands between them. Asks the relay for the
+   * other's key when it is not known.
+   *
+   * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
+   */
+  async safetyNumber(who: string): Promise<SafetyNumber> {
+    const profile = this.#requireProfile();
+    const contact = await this.#resolve(who);
+    const trusted = await this.#platform.store.loadIdentity(contact.account);
+    if (trusted === undefined) throw new AccountError('ACCOUNT_UNKNOWN', 'no key of this account');
+    const number = (key: PublicKey): Pick<SafetyNumber, 'digits' | 'scannable'> =>
+      createFingerprint(
+        this.#platform.crypto,
+        { identifier: parseAccountText(profile.account), identityKey: profile.identity.public },
+        { identifier: parseAccountText(contact.account), identityKey: key },
+      );
+    const { account, username, offeredIdentity } = contact;
+    return {
+      ...number(trusted),
+      theirs: { account, username },
+      changed: offeredIdentity === undefined ? undefined : number(offeredIdentity),
+    };
+  }
+
+  /**
+   * Accept the new identity key of somebody: a person has compared the changed safety number. Messages
+   * that waited for it are sent and opened. Does nothing when no change is known.
+   *
+   * @throws AccountError
+   */
+  async trust(who: string): Promise<void> {
+    const engine = this.#requireEngine();
+    const contact = await engine.directory.known(who);
+    if (contact === undefined)
+      throw new AccountError('ACCOUNT_UNKNOWN', 'nobody known by that name');
+    const { account, username, offeredIdentity } = contact;
+    if (offeredIdentity === undefined) return;
+    const { store } = this.#platform;
+    const rows = await store.loadOutbox(10_000);
+    const waiting = rows.filter((row) => row.account === account);
+    await store.commit({
+      identities: [{ name: account, identityKey: offeredIdentity }],
+      extra: {
+        // Lists signed by the old key mean nothing under the new one; versions begin again.
+        contacts: [{ ...newContact(account), username }],
+        outboxChanged: waiting.map((row) => ({ ...row, held: false, parts: undefined })),
+        outboxAdded: [
+          {
+            kind: 'resolve',
+            messageId: '',
+            account,
+            username,
+            content: new Uint8Array(0),
+            parts: undefined,
+            held: false,
+            copied: true,
+          },
+        ],
+      },
+    });
+  }
+
+  /**
+   * Where a reader of the history stands, kept in the store under `name`; 0 at first.
+   */
+  async cursor(name: string): Promise<number> {
+    return this.#platform.store.loadCursor(name);
+  }
+
+  /** Move the reader `name` forward to `seq`. It never moves back. */
+  async moveCursor(name: string, seq: number): Promise<void> {
+    await this.#platform.store.commit({ extra: { cursors: [{ name, seq }] } });
+  }
+
+  /** Hang up, finish what is being written, close the store. May be called more than once. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    await this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #start(): Promise<void> {
+    this.#profile = await this.#platform.store.loadProfile();
+    void this.#feed(await this.#platform.store.lastSeq());
+    if (this.#profile?.registration === 'registered') this.#run(this.#profile);
+    else void this.#awaitAccount();
+  }
+
+  /** Another process may register this profile while this one is open. */
+  async #awaitAccount(): Promise<void> {
+    const profile = await this.#history
+      .until(async () => {
+        if (this.#engine !== undefined) return null;
+        const found = await this.#platform.store.loadProfile();
+        return found?.registration === 'registered' ? found : undefined;
+      }, undefined)
+      .catch(() => null);
+    if (profile === undefined || profile === null || this.#engine !== undefined) return;
+    if (!this.#registrar.busy) this.#run(profile);
+  }
+
+  #run(profile: Profile): void {
+    this.#profile = profile;
+    const engine = this.#makeEngine(profile);
+    this.#engine = engine;
+    this.#sending.use(engine, profile);
+    if (this.#autoConnect) engine.start();
+  }
+
+  #adopt(profile: Profile): void {
+    this.#run(profile);
+  }
+
+  #makeEngine(profile: Profile): Engine {
+    return new Engine(this.#platform, profile, {
+      status: (status, problem) => {
+        if (this.#closing !== undefined) return;
+        this.#registrar.status(status, problem);
+        this.#history.poke();
+        this.#note('status', problem === undefined ? status : `${status} ${problem.code}`);
+        this.#emitter.emit('status', status);
+      },
+      owned: () => void this.#sending.check(),
+      settled: (row, error) => this.#sending.settled(row, error),
+      held: (row) => this.#sending.held(row),
+      identityChanged: (contact, trusted, offered) => {
+        this.#note('identity-changed', 'TRUST_IDENTITY_CHANGED');
+        const { account, username } = contact;
+        this.#emitter.emit('identity-changed', { account, username, trusted, offered });
+      },
+      firstUse: (contact, identityKey) => {
+        this.#note('first-use', 'first-use');
+        const { account, username } = contact;
+        this.#emitter.emit('first-use', { account, username, identityKey });
+      },
+      trouble: (error) => {
+        if (this.#closing !== undefined) return;
+        const known = error instanceof Error ? error : new Error('unknown trouble');
+        this.#note('trouble', 'code' in known ? `${known.code as string}` : known.name);
+        this.#emitter.emit('trouble', known);
+      },
+      prove: (challenge) => this.#registrar.prove(challenge),
+      proved: (answer) => this.#registrar.proved(answer),
+    });
+  }
+
+  async #feed(after: number): Promise<void> {
+    try {
+      for await (const row of this.#history.arrivals(after)) {
+        if (row.kind !== 'undecryptable') {
+          this.#emitter.emit('message', await this.#history.message(row));
+          continue;
+        }
+        this.#undecryptable++;
+        const cause = row.cause ?? 'INTERNAL_INVARIANT';
+        this.#note('undecryptable', cause);
+        this.#emitter.emit('undecryptable', {
+          seq: row.seq,
+          claimedAccount: row.peer === '' ? undefined : row.peer,
+          claimedDevice: row.device === 0 ? undefined : row.device,
+          cause,
+          count: this.#undecryptable,
+        });
+      }
+    } catch (error) {
+      if (this.#closing === undefined && error instanceof Error) {
+        this.#emitter.emit('trouble', error);
+      }
+    }
+  }
+
+  /** A contact with a key: known, or fetched by whichever process is connected. */
+  async #resolve(who: string): Promise<Contact> {
+    const engine = this.#requireEngine();
+    const known = await engine.directory.known(who);
+    if (known !== undefined) return known;
+    const found = await this.#sending.resolve(who, RESOLVE_TIMEOUT_MS);
+    if (found === undefined) throw this.#notInTime('the relay could not be asked');
+    return found;
+  }
+
+  async #shutDown(): Promise<void> {
+    await this.#registrar.close();
+    await this.#engine?.stop();
+    this.#history.close();
+    this.#sending.close();
+    this.#emitter.emit('status', 'closed');
+    await this.#platform.store.close();
+  }
+
+  #note(event: LogLine['event'], code: string): void {
+    this.#log?.({ event, code });
+  }
+
+  #notInTime(what: string): NetworkError {
+    if (this.#closing !== undefined)
+      return new NetworkError('NET_CLOSED', 'this client was closed');
+    return this.#engine?.link.problem ?? new NetworkError('NET_TIMEOUT', what);
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new NetworkError('NET_CLOSED', 'this client was closed');
+    }
+  }
+
+  #requireProfile(): Profile {
+    this.#requireOpen();
+    if (this.#profile?.registration !== 'registered') {
+      throw new AccountError('ACCOUNT_NOT_REGISTERED', 'this profile has no account yet');
+    }
+    return this.#profile;
+  }
+
+  #requireEngine(): Engine {
+    this.#requireProfile();
+    if (this.#engine === undefined) {
+      throw new AccountError('ACCOUNT_NOT_REGISTERED', 'this profile has no account yet');
+    }
+    return this.#engine;
+  }
+}
