@@ -22,7 +22,7 @@ import type {
 import { systemClock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import { Devices } from './devices.js';
-import { identityChanged, newContact } from './directory.js';
+import { newContact } from './directory.js';
 import { Engine, type Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import { Emitter } from './events.js';

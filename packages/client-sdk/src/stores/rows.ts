@@ -238,7 +238,7 @@ export function encodeOutboxRow(item: Omit<OutboxRow, 'id'>): Bytes {
     .bool(7, item.held)
     .bool(8, item.parts !== undefined);
   for (const part of item.parts ?? []) writer.bytes(9, encodePart(part));
-  return writer.finish();
+  return writer.bool(10, item.copied).finish();
 }
 
 /** @throws StoreError `STORE_CORRUPT` */
