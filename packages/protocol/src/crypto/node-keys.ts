@@ -3,7 +3,7 @@
  *
  * Raw keys go in as JWK: on Node 20 that is ten times faster than a DER prefix. Importing a private key
  * costs as much as an agreement, so imports are cached by the identity of the array. The cache is weak: it
- * keeps no key alive. Spec: spec/01-primitives.md §6.
+ * keeps no key alive. Spec: spec/01-primitives.md §7.
  */
 import {
   createPrivateKey,

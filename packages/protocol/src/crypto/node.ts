@@ -3,7 +3,7 @@
  *
  * Same results as noble.ts, byte for byte; test/unit/crypto-provider.test.ts runs on both. Where a runtime
  * lacks a function or a behaviour this file rests on, that function falls back to noble's.
- * Spec: spec/01-primitives.md §6.
+ * Spec: spec/01-primitives.md §7.
  */
 import {
   createCipheriv,
