@@ -99,6 +99,7 @@ export class RelayLink {
   #problem: NetworkError | undefined;
   /** A proof is on its way and has no answer yet. */
   #proving = false;
+  #greeted = false;
   #limits: ChallengeEvent['limits'] | undefined;
 
   constructor(options: LinkOptions) {
@@ -243,6 +244,7 @@ export class RelayLink {
   #dial(): void {
     const generation = ++this.#generation;
     this.#proving = false;
+    this.#greeted = false;
     const mine = (): boolean => generation === this.#generation;
     this.#handshake = this.#options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
       if (mine()) this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
@@ -336,7 +338,8 @@ export class RelayLink {
     const { event } = item;
     switch (event.kind) {
       case 'challenge':
-        if (this.#state.kind === 'connecting') void this.#greet(event);
+        // One proof per socket: a second challenge follows a refusal, which #judge deals with.
+        if (this.#state.kind === 'connecting' && !this.#greeted) void this.#greet(event);
         return;
       case 'draining':
         this.#step(event);
@@ -352,6 +355,7 @@ export class RelayLink {
   async #greet(challenge: ChallengeEvent): Promise<void> {
     const generation = this.#generation;
     const mine = (): boolean => generation === this.#generation;
+    this.#greeted = true;
     try {
       this.#limits = challenge.limits;
       const proof = await this.#options.prove(challenge);
