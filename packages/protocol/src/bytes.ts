@@ -7,6 +7,11 @@
 /** What every function of this package returns: bytes with a buffer of their own. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Whether a value is a byte array, also one of another realm: callers without a compiler pass texts. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return Object.prototype.toString.call(value) === '[object Uint8Array]';
+}
+
 /** Join `parts` into one fresh array. */
 export function concatBytes(...parts: readonly Uint8Array[]): Bytes {
   let length = 0;

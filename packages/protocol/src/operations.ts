@@ -5,7 +5,7 @@
  * neither ciphertext nor plaintext, is given out before that commit is durable. A commit that fails leaves
  * the stored and the cached state as they were, and wipes nothing.
  */
-import { samePublicBytes, type Bytes } from './bytes.js';
+import { isBytes, samePublicBytes, type Bytes } from './bytes.js';
 import type { CryptoProvider } from './crypto/provider.js';
 import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
@@ -125,6 +125,10 @@ export class Operations<Extra = unknown> {
     if (targets.length === 0) {
       return Promise.reject(new UsageError('USAGE_ARGUMENT', 'nothing to encrypt'));
     }
+    // ATK-J08: node:crypto would take a text and choose an encoding by itself.
+    if (!targets.every((target) => isBytes(target.plaintext))) {
+      return Promise.reject(new UsageError('USAGE_ARGUMENT', 'plaintext is not bytes'));
+    }
     return this.#run(
       targets.map((target) => target.remote),
       async () => {
@@ -189,6 +193,9 @@ export class Operations<Extra = unknown> {
       return Promise.reject(
         new DecodeError('DECODE_CONTENT', `message type ${type} is not 2 or 3`),
       );
+    }
+    if (!isBytes(bytes)) {
+      return Promise.reject(new UsageError('USAGE_ARGUMENT', 'message is not bytes'));
     }
     return this.#run([remote], () =>
       type === MESSAGE_TYPE_PREKEY
