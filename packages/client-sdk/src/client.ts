@@ -4,6 +4,7 @@
 import {
   createFingerprint,
   defaultCrypto,
+  readU32be,
   type CryptoProvider,
   type PublicKey,
 } from '@qasid/protocol';
@@ -52,8 +53,10 @@ export class QasidClient implements AsyncDisposable {
   #undecryptable = 0;
 
   private constructor(options: ClientOptions) {
-    const { relay, store, clock = systemClock, random = Math.random, socket } = options;
+    const { relay, store, clock = systemClock, socket } = options;
     const crypto: CryptoProvider = options.crypto ?? defaultCrypto;
+    // One generator for everything, so that nobody has to ask which draw matters. ATK-A04.
+    const random = options.random ?? (() => readU32be(crypto.randomBytes(4), 0) / 2 ** 32);
     this.#platform = {
       url: relay,
       store,
