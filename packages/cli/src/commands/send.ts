@@ -1,0 +1,158 @@
+/**
+ * `qasid send TO [TEXT|-]`: done when the relay has stored the message durably.
+ *
+ * The encrypted message is committed to the outbox before anything leaves. Whatever happens afterwards
+ * (no relay, a crash, Ctrl-C) the next `send` or `receive` of this profile delivers it, once.
+ */
+import { createInterface } from 'node:readline';
+
+import type { QasidClient, SentMessage } from '@qasid/client-sdk';
+
+import { withClient, type Context } from '../context.js';
+import { explain } from '../explain.js';
+import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
+
+/** Run the command. */
+export async function send(
+  context: Context,
+  to: string,
+  text: string | undefined,
+  options: { readonly lines?: boolean; readonly queue?: boolean },
+): Promise<ExitCode> {
+  if (options.lines === true) {
+    if (text !== undefined && text !== '-') {
+      throw new CliError(EXIT.usage, '--lines reads stdin: leave the text out');
+    }
+    return withClient(context, (client) => sendLines(context, client, to, options.queue === true));
+  }
+  const message = text === undefined || text === '-' ? await readStdin() : text;
+  if (message === '') throw new CliError(EXIT.usage, 'the message is empty: nothing was sent');
+  return withClient(context, async (client) => {
+    const sent = await client.send(to, message);
+    await report(context, sent, 'queued');
+    if (options.queue === true) {
+      context.output.note(`kept for ${to}: the next send or receive delivers it`);
+      return EXIT.done;
+    }
+    await confirmed(context, client, sent);
+    await report(context, sent, 'confirmed');
+    context.output.note(`sent to ${to}`);
+    return EXIT.done;
+  });
+}
+
+/** Every line of stdin as one message, in order; a failed one does not stop the rest. */
+async function sendLines(
+  context: Context,
+  client: QasidClient,
+  to: string,
+  queueOnly: boolean,
+): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.done;
+  const waiting = new Set<Promise<void>>();
+  const failed = (error: unknown): void => {
+    const { message, hints, exitCode: code } = explain(error);
+    context.output.error(message);
+    for (const hint of hints) context.output.hint(hint);
+    if (exitCode === EXIT.done || code !== EXIT.network) exitCode = code;
+  };
+  const lines = createInterface({ input: process.stdin, terminal: false });
+  const stopped = (): void => lines.close();
+  context.stop.addEventListener('abort', stopped);
+  if (process.stdin.isTTY) context.output.note(`every line goes to ${to}; Ctrl-D ends`);
+  let number = 0;
+  for await (const text of lines) {
+    const line = ++number;
+    if (text === '') continue;
+    try {
+      const sent = await client.send(to, text);
+      await report(context, sent, 'queued', line);
+      if (queueOnly) continue;
+      const done = sent.confirmed.then(() => report(context, sent, 'confirmed', line), failed);
+      waiting.add(done);
+      void done.then(() => waiting.delete(done));
+    } catch (error) {
+      failed(error);
+    }
+  }
+  context.stop.removeEventListener('abort', stopped);
+  const missing = await within(context, Promise.all(waiting));
+  if (missing !== 'done') {
+    failed(notConfirmed(context, client, `${waiting.size} messages`, missing));
+  }
+  process.stdin.destroy();
+  return exitCode;
+}
+
+/** Wait until the relay has stored it. */
+async function confirmed(
+  context: Context,
+  client: QasidClient,
+  sent: SentMessage,
+): Promise<void> {
+  const outcome = await within(context, sent.confirmed);
+  if (outcome !== 'done') throw notConfirmed(context, client, 'the message', outcome);
+}
+
+function notConfirmed(
+  context: Context,
+  client: QasidClient,
+  what: string,
+  why: 'timeout' | 'stopped',
+): CliError {
+  const seconds = context.timeoutMs / 1_000;
+  const reason =
+    why === 'stopped'
+      ? 'stopped before the relay confirmed'
+      : client.status === 'open'
+        ? `the relay did not confirm within ${seconds} s`
+        : `the relay could not be reached within ${seconds} s`;
+  return new CliError(EXIT.network, reason, [
+    `${what} stays in the outbox: the next send or receive delivers it`,
+  ]);
+}
+
+async function within(
+  context: Context,
+  work: Promise<unknown>,
+): Promise<'done' | 'timeout' | 'stopped'> {
+  let timer: NodeJS.Timeout | undefined;
+  let onStop: (() => void) | undefined;
+  try {
+    return await Promise.race([
+      work.then(() => 'done' as const),
+      new Promise<'timeout'>((resolve) => {
+        timer = setTimeout(() => resolve('timeout'), context.timeoutMs);
+      }),
+      new Promise<'stopped'>((resolve) => {
+        onStop = () => resolve('stopped');
+        if (context.stop.aborted) onStop();
+        context.stop.addEventListener('abort', onStop);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+    if (onStop !== undefined) context.stop.removeEventListener('abort', onStop);
+  }
+}
+
+async function report(
+  context: Context,
+  sent: SentMessage,
+  state: 'queued' | 'confirmed',
+  line?: number,
+): Promise<void> {
+  if (!context.json) return;
+  await context.output.json({ id: sent.id, to: sent.to, state, ...(line === undefined ? {} : { line }) });
+}
+
+async function readStdin(): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(chunks).arrayBuffer());
+    return text.replace(/\r?\n$/, '');
+  } catch (cause) {
+    throw new CliError(EXIT.usage, 'the message is not UTF-8 text: nothing was sent', [], { cause });
+  }
+}

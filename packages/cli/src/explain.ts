@@ -1,0 +1,151 @@
+/**
+ * Any error → one clear line, what to do next, and the exit code.
+ *
+ * Branches on `code`, never on the class: two copies of a package break `instanceof`. An error that is not
+ * known here is a defect of ours and says so; its text is shown, its stack only with `QASID_DEBUG`.
+ */
+import { CliError, EXIT, type ExitCode } from './exit-codes.js';
+import { systemReason } from './prompt.js';
+
+/** An error as people and scripts see it. */
+export interface Explanation {
+  readonly exitCode: ExitCode;
+  readonly message: string;
+  readonly hints: readonly string[];
+}
+
+/** What to tell about `error`. */
+export function explain(error: unknown): Explanation {
+  if (error instanceof CliError) return error;
+  const code = codeOf(error);
+  const known = code === undefined ? undefined : KNOWN[code];
+  if (known !== undefined) {
+    const detail = (error as Error).message;
+    return {
+      exitCode: known.exit,
+      message: typeof known.message === 'string' ? known.message : known.message(detail),
+      hints: known.hints ?? [],
+    };
+  }
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
+    return { exitCode: EXIT.failed, message: systemReason(error), hints: [] };
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return {
+    exitCode: EXIT.failed,
+    message: code === undefined ? `unexpected: ${text}` : `${text} (${code})`,
+    hints: code === undefined ? ['this is a defect of qasid: please report it'] : [],
+  };
+}
+
+/** The stable code of an error, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+interface Known {
+  readonly exit: ExitCode;
+  readonly message: string | ((detail: string) => string);
+  readonly hints?: readonly string[];
+}
+
+const asIs = (detail: string): string => detail;
+
+const KNOWN: Readonly<Record<string, Known>> = {
+  NET_UNREACHABLE: {
+    exit: EXIT.network,
+    message: 'the relay cannot be reached',
+    hints: ['is it running? qasid relay start'],
+  },
+  NET_LOST: { exit: EXIT.network, message: 'the connection to the relay was lost' },
+  NET_TIMEOUT: { exit: EXIT.network, message: 'the relay did not answer in time' },
+  NET_BUSY: { exit: EXIT.network, message: 'the relay is busy', hints: ['try again in a minute'] },
+  NET_REFUSED: { exit: EXIT.failed, message: (detail) => `the relay refused: ${detail}` },
+  NET_NOT_A_RELAY: {
+    exit: EXIT.network,
+    message: 'there is no qasid relay at this address',
+    hints: ['a relay address looks like ws://127.0.0.1:7443'],
+  },
+  NET_CLOSED: { exit: EXIT.failed, message: 'stopped' },
+  ACCOUNT_NAME_TAKEN: {
+    exit: EXIT.failed,
+    message: 'this username is taken',
+    hints: ['choose another one and run register again: nothing was lost'],
+  },
+  ACCOUNT_NAME_INVALID: {
+    exit: EXIT.usage,
+    message: 'a username is 3 to 32 of a-z 0-9 _ . -',
+  },
+  ACCOUNT_UNKNOWN: {
+    exit: EXIT.failed,
+    message: 'the relay knows nobody by this name',
+    hints: ['ask them for the username they registered, and at which relay'],
+  },
+  ACCOUNT_NOT_REGISTERED: {
+    exit: EXIT.failed,
+    message: 'this profile is not registered yet',
+    hints: ['qasid register USERNAME --relay URL'],
+  },
+  ACCOUNT_EXISTS: {
+    exit: EXIT.failed,
+    message: 'this profile is registered under another username',
+    hints: ['qasid status shows it; another identity needs another --profile'],
+  },
+  TRUST_IDENTITY_CHANGED: {
+    exit: EXIT.notVerified,
+    message: 'the identity key of this person changed',
+    hints: [
+      'they may have a new device, or someone may be in between: compare safety numbers with them',
+      'then: qasid trust WHO',
+    ],
+  },
+  LIMIT_ENVELOPE_SIZE: { exit: EXIT.failed, message: (detail) => `too long: ${detail}` },
+  LIMIT_MAILBOX_FULL: {
+    exit: EXIT.failed,
+    message: 'their mailbox is full',
+    hints: ['it empties when they receive'],
+  },
+  LIMIT_RATE: { exit: EXIT.network, message: 'too many requests', hints: ['try again in a minute'] },
+  LIMIT_BUSY: { exit: EXIT.network, message: 'the relay is busy', hints: ['try again in a minute'] },
+  STORE_PASSPHRASE: {
+    exit: EXIT.failed,
+    message: 'wrong passphrase',
+    hints: ['nothing was changed: try again'],
+  },
+  STORE_CORRUPT: {
+    exit: EXIT.failed,
+    message: 'the database of this profile is damaged',
+    hints: ['restore the profile folder from a backup; it was not changed'],
+  },
+  STORE_FULL: {
+    exit: EXIT.failed,
+    message: 'no space left on the disk',
+    hints: ['free some space and run the command again: nothing was lost'],
+  },
+  STORE_LOCKED: {
+    exit: EXIT.failed,
+    message: 'another program is using this profile',
+    hints: ['wait for it to end, or use another --profile'],
+  },
+  STORE_FAILED: {
+    exit: EXIT.failed,
+    message: (detail) => `the database of this profile cannot be used: ${detail}`,
+  },
+  USAGE_RANGE: { exit: EXIT.usage, message: asIs },
+  USAGE_ARGUMENT: { exit: EXIT.usage, message: asIs },
+  VERIFY_SIGNATURE: {
+    exit: EXIT.notVerified,
+    message: 'a signature from the relay is wrong: nothing was sent',
+  },
+  VERIFY_DEVICE_LIST: {
+    exit: EXIT.notVerified,
+    message: 'the device list of this person is not signed by them: nothing was sent',
+  },
+  ENOSPC: {
+    exit: EXIT.failed,
+    message: 'no space left on the disk',
+    hints: ['free some space and run the command again: nothing was lost'],
+  },
+  EPIPE: { exit: EXIT.failed, message: 'the reader of the output is gone' },
+};
