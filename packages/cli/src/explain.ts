@@ -27,6 +27,11 @@ export function explain(error: unknown): Explanation {
       hints: known.hints ?? [],
     };
   }
+  const hint = (error as { hint?: unknown } | null | undefined)?.hint;
+  if (code?.startsWith('RELAY_') === true && typeof hint === 'string') {
+    const exitCode = code === 'RELAY_CONFIG' ? EXIT.usage : EXIT.failed;
+    return { exitCode, message: (error as Error).message, hints: [hint] };
+  }
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
     return { exitCode: EXIT.failed, message: systemReason(error), hints: [] };
   }

@@ -14,8 +14,8 @@ export interface Page {
   text(text: string): Promise<void>;
   /** A command that is being run. */
   command(program: string, args: readonly string[]): Promise<void>;
-  /** What someone sees. */
-  see(who: string, what: string): Promise<void>;
+  /** What the command answered. */
+  answer(what: string): Promise<void>;
   /** A row of ciphertext. */
   sample(row: string): Promise<void>;
   /** Something the program has made sure of. */
@@ -55,7 +55,7 @@ export function pageOn(output: Output): Page {
     },
     text: (text) => wrapped('   ', text),
     command: (program, args) => wrapped('   $ ', [program, ...args].map(quoted).join(' '), 2),
-    see: (who, what) => wrapped('   ', `${inertLine(who)} sees  ${inertLine(what)}`, 32),
+    answer: (what) => wrapped('   > ', inertLine(what), 32),
     sample: (row) => output.data(`     ${paint(2, row)}`),
     check: (what) => wrapped('   ok  ', inertLine(what), 32),
     async copy(lines) {

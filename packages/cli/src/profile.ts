@@ -30,6 +30,11 @@ export function homeDirectory(): string {
   return home === undefined || home === '' ? join(homedir(), '.qasid') : home;
 }
 
+/** Folder of a relay: the one named, or `relay` beside the profiles. */
+export function relayDirectory(named: string | undefined): string {
+  return named ?? join(homeDirectory(), 'relay');
+}
+
 /**
  * The profile called `name`.
  *

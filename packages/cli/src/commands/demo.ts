@@ -75,13 +75,13 @@ async function letter(
     throw new CliError(EXIT.failed, `the relay holds ${more.length} letters, not one`);
   }
   const bytes = new TextEncoder().encode(text).length;
-  await page.see('the relay', `1 envelope of ${held.length} bytes around ${bytes} bytes of text:`);
+  await page.text(`The relay stores one envelope of ${held.length} bytes for ${bytes} bytes of text:`);
   for (const row of hexRows(held, page.columns, 3)) await page.sample(row);
   const shown = await stage.run(page, to, ['receive']);
   if (shown !== `${from}: ${text}`) {
     throw new CliError(EXIT.failed, `${to} saw another text than ${from} wrote`);
   }
-  await page.see(to, shown);
+  await page.answer(shown);
 }
 
 /** The claim of the whole project, checked on the relay's own files. */
@@ -165,7 +165,7 @@ class Stage {
       });
       child.once('exit', () => fail(childFailed('the relay', complaint)));
     });
-    await page.see('the relay', `listens at ${this.#address}`);
+    await page.answer(this.#address);
   }
 
   /** Run a command as a person would, and give back what it printed as data. */
@@ -177,8 +177,8 @@ class Stage {
 
   /** Ciphertexts that lie at the relay now. */
   async heldByRelay(): Promise<readonly Uint8Array[]> {
-    const { heldEnvelopes } = await import('@qasid/relay');
-    return heldEnvelopes(this.#data);
+    const { storedEnvelopes } = await import('@qasid/relay');
+    return (storedEnvelopes(this.#data) ?? []).map(({ body }) => body);
   }
 
   searchRelay(text: string): Occurrences {

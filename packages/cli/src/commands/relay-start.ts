@@ -1,21 +1,48 @@
 /**
  * `qasid relay start`: the server that passes messages on, in this process.
  */
-import { join } from 'node:path';
-
 import type { Context } from '../context.js';
-import { EXIT, type ExitCode } from '../exit-codes.js';
-import { homeDirectory } from '../profile.js';
+import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
+import { relayDirectory } from '../profile.js';
 
 /** Run the command. Ends when `context.stop` is aborted and everything accepted is stored. */
 export async function relayStart(
   context: Context,
   options: { readonly listen: string; readonly data?: string },
 ): Promise<ExitCode> {
-  return EXIT.done;
+  const { host, port } = parseListen(options.listen);
+  const directory = relayDirectory(options.data);
+  const { startRelay } = await import('@qasid/relay');
+  const relay = await startRelay({ host, port, directory });
+  try {
+    if (context.json) await context.output.json({ url: relay.url, data: directory });
+    else await context.output.data(relay.url);
+    context.output.note('relay is up; Ctrl-C ends it');
+    const failure = await Promise.race([relay.failed, stopped(context.stop)]);
+    if (failure !== undefined) throw failure;
+    context.output.note('relay is closing');
+    return EXIT.done;
+  } finally {
+    await relay.close();
+  }
 }
 
-/** Folder of a relay when none is named. */
-export function relayDirectory(named: string | undefined): string {
-  return named ?? join(homeDirectory(), 'relay');
+function stopped(stop: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (stop.aborted) resolve(undefined);
+    stop.addEventListener('abort', () => resolve(undefined));
+  });
+}
+
+/** `host:port`; an IPv6 host stands in brackets. */
+function parseListen(text: string): { readonly host: string; readonly port: number } {
+  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(parts?.[3]);
+  const host = parts?.[1] ?? parts?.[2];
+  if (host === undefined || port > 65_535) {
+    throw new CliError(EXIT.usage, 'the address to listen on is not HOST:PORT', [
+      'like 127.0.0.1:7443; port 0 takes a free one',
+    ]);
+  }
+  return { host, port };
 }
