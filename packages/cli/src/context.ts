@@ -42,6 +42,25 @@ export async function withClient<Result>(
   }
 }
 
+/** What `work` gives, or undefined when the program is asked to stop first. */
+export async function untilStopped<Result>(
+  stop: AbortSignal,
+  work: Promise<Result>,
+): Promise<Result | undefined> {
+  let onStop: () => void = () => {};
+  const stopped = new Promise<undefined>((resolve) => {
+    onStop = () => resolve(undefined);
+    if (stop.aborted) onStop();
+    stop.addEventListener('abort', onStop);
+  });
+  work.catch(() => {}); // once stopped, nobody listens any more to how it fails
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    stop.removeEventListener('abort', onStop);
+  }
+}
+
 /** Open the client of `profile`; the caller closes it. */
 export async function openClient(
   profile: Profile,

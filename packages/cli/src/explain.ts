@@ -111,8 +111,16 @@ const KNOWN: Readonly<Record<string, Known>> = {
     message: 'their mailbox is full',
     hints: ['it empties when they receive'],
   },
-  LIMIT_RATE: { exit: EXIT.network, message: 'too many requests', hints: ['try again in a minute'] },
-  LIMIT_BUSY: { exit: EXIT.network, message: 'the relay is busy', hints: ['try again in a minute'] },
+  LIMIT_RATE: {
+    exit: EXIT.network,
+    message: 'too many requests',
+    hints: ['try again in a minute'],
+  },
+  LIMIT_BUSY: {
+    exit: EXIT.network,
+    message: 'the relay is busy',
+    hints: ['try again in a minute'],
+  },
   STORE_PASSPHRASE: {
     exit: EXIT.failed,
     message: 'wrong passphrase',

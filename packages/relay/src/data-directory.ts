@@ -1,7 +1,15 @@
 /**
  * 13 Relay §7. The relay's directory: its own, closed to others, with the key that names the relay.
  */
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { copyBytes, type RelayId, relayIdOf } from '@qasid/protocol/envelope';
 import { ed25519PublicKey, type RelayCrypto } from './crypto.js';
@@ -32,7 +40,9 @@ export function loadRelayId(directory: string, crypto: RelayCrypto): RelayId {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(cause);
     seed = crypto.randomBytes(32);
     try {
-      writeFileSync(file, seed, { mode: 0o600, flag: 'wx', flush: true });
+      // Written aside and renamed: a relay killed here must not leave half a key behind.
+      writeFileSync(`${file}.new`, seed, { mode: 0o600, flush: true });
+      renameSync(`${file}.new`, file);
     } catch (writeCause) {
       throw unwritable(writeCause);
     }

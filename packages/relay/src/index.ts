@@ -11,6 +11,7 @@ export {
   type RelayOptions,
 } from './config.js';
 export { RelayError, type RelayErrorCode } from './errors.js';
+export { type StoredEnvelope, storedEnvelopes } from './inspect.js';
 export {
   createLog,
   type Log,

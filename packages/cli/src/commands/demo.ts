@@ -75,7 +75,9 @@ async function letter(
     throw new CliError(EXIT.failed, `the relay holds ${more.length} letters, not one`);
   }
   const bytes = new TextEncoder().encode(text).length;
-  await page.text(`The relay stores one envelope of ${held.length} bytes for ${bytes} bytes of text:`);
+  await page.text(
+    `The relay stores one envelope of ${held.length} bytes for ${bytes} bytes of text:`,
+  );
   for (const row of hexRows(held, page.columns, 3)) await page.sample(row);
   const shown = await stage.run(page, to, ['receive']);
   if (shown !== `${from}: ${text}`) {

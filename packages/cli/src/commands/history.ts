@@ -3,7 +3,7 @@
  */
 import { withClient, type Context } from '../context.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
-import { messageLine } from '../message-line.js';
+import { historyLine } from '../message-line.js';
 
 /** Run the command. */
 export async function history(
@@ -12,7 +12,7 @@ export async function history(
 ): Promise<ExitCode> {
   return withClient(context, async (client) => {
     for (const message of await client.history(options)) {
-      await context.output.data(messageLine(message, context.json));
+      await context.output.data(historyLine(message, context.json));
     }
     return EXIT.done;
   });

@@ -81,7 +81,9 @@ function checkedRelay(text: string): string {
     throw new CliError(EXIT.usage, 'the relay address is not a URL', [RELAY_HINT], { cause });
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
-    throw new CliError(EXIT.usage, 'the relay address must begin with ws:// or wss://', [RELAY_HINT]);
+    throw new CliError(EXIT.usage, 'the relay address must begin with ws:// or wss://', [
+      RELAY_HINT,
+    ]);
   }
   if (url.username !== '' || url.password !== '') {
     throw new CliError(EXIT.usage, 'the relay address must not hold a password', [RELAY_HINT]);

@@ -8,9 +8,10 @@ import { createInterface } from 'node:readline';
 
 import type { QasidClient, SentMessage } from '@qasid/client-sdk';
 
-import { withClient, type Context } from '../context.js';
-import { explain } from '../explain.js';
+import { untilStopped, withClient, type Context } from '../context.js';
+import { codeOf, explain } from '../explain.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
+import { grouped } from '../message-line.js';
 
 /** Run the command. */
 export async function send(
@@ -28,17 +29,37 @@ export async function send(
   const message = text === undefined || text === '-' ? await readStdin() : text;
   if (message === '') throw new CliError(EXIT.usage, 'the message is empty: nothing was sent');
   return withClient(context, async (client) => {
-    const sent = await client.send(to, message);
-    await report(context, sent, 'queued');
-    if (options.queue === true) {
-      context.output.note(`kept for ${to}: the next send or receive delivers it`);
+    try {
+      const sent = await client.send(to, message);
+      await report(context, sent, 'queued');
+      if (options.queue === true) {
+        context.output.note(`kept for ${to}: the next send or receive delivers it`);
+        return EXIT.done;
+      }
+      await confirmed(context, client, sent);
+      await report(context, sent, 'confirmed');
+      context.output.note(`sent to ${to}`);
       return EXIT.done;
+    } catch (error) {
+      throw await withNumbers(client, to, error);
     }
-    await confirmed(context, client, sent);
-    await report(context, sent, 'confirmed');
-    context.output.note(`sent to ${to}`);
-    return EXIT.done;
   });
+}
+
+/** A changed identity key is a person's decision: give them both numbers to decide by. */
+async function withNumbers(client: QasidClient, to: string, error: unknown): Promise<unknown> {
+  if (codeOf(error) !== 'TRUST_IDENTITY_CHANGED') return error;
+  const { digits, changed } = await client.safetyNumber(to);
+  return new CliError(
+    EXIT.notVerified,
+    `the identity key of ${to} changed: the message was not sent`,
+    [
+      `safety number before: ${grouped(digits)}`,
+      `safety number now:    ${changed === undefined ? 'unknown' : grouped(changed.digits)}`,
+      `compare the new one with ${to}; if it is right: qasid trust ${to}`,
+    ],
+    { cause: error },
+  );
 }
 
 /** Every line of stdin as one message, in order; a failed one does not stop the rest. */
@@ -50,8 +71,8 @@ async function sendLines(
 ): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.done;
   const waiting = new Set<Promise<void>>();
-  const failed = (error: unknown): void => {
-    const { message, hints, exitCode: code } = explain(error);
+  const failed = async (error: unknown): Promise<void> => {
+    const { message, hints, exitCode: code } = explain(await withNumbers(client, to, error));
     context.output.error(message);
     for (const hint of hints) context.output.hint(hint);
     if (exitCode === EXIT.done || code !== EXIT.network) exitCode = code;
@@ -72,24 +93,20 @@ async function sendLines(
       waiting.add(done);
       void done.then(() => waiting.delete(done));
     } catch (error) {
-      failed(error);
+      await failed(error);
     }
   }
   context.stop.removeEventListener('abort', stopped);
   const missing = await within(context, Promise.all(waiting));
   if (missing !== 'done') {
-    failed(notConfirmed(context, client, `${waiting.size} messages`, missing));
+    await failed(notConfirmed(context, client, `${waiting.size} messages`, missing));
   }
   process.stdin.destroy();
   return exitCode;
 }
 
 /** Wait until the relay has stored it. */
-async function confirmed(
-  context: Context,
-  client: QasidClient,
-  sent: SentMessage,
-): Promise<void> {
+async function confirmed(context: Context, client: QasidClient, sent: SentMessage): Promise<void> {
   const outcome = await within(context, sent.confirmed);
   if (outcome !== 'done') throw notConfirmed(context, client, 'the message', outcome);
 }
@@ -117,22 +134,14 @@ async function within(
   work: Promise<unknown>,
 ): Promise<'done' | 'timeout' | 'stopped'> {
   let timer: NodeJS.Timeout | undefined;
-  let onStop: (() => void) | undefined;
+  const timeout = new Promise<'timeout'>((resolve) => {
+    timer = setTimeout(() => resolve('timeout'), context.timeoutMs);
+  });
   try {
-    return await Promise.race([
-      work.then(() => 'done' as const),
-      new Promise<'timeout'>((resolve) => {
-        timer = setTimeout(() => resolve('timeout'), context.timeoutMs);
-      }),
-      new Promise<'stopped'>((resolve) => {
-        onStop = () => resolve('stopped');
-        if (context.stop.aborted) onStop();
-        context.stop.addEventListener('abort', onStop);
-      }),
-    ]);
+    const done = work.then(() => 'done' as const);
+    return (await untilStopped(context.stop, Promise.race([done, timeout]))) ?? 'stopped';
   } finally {
     clearTimeout(timer);
-    if (onStop !== undefined) context.stop.removeEventListener('abort', onStop);
   }
 }
 
@@ -143,16 +152,25 @@ async function report(
   line?: number,
 ): Promise<void> {
   if (!context.json) return;
-  await context.output.json({ id: sent.id, to: sent.to, state, ...(line === undefined ? {} : { line }) });
+  await context.output.json({
+    id: sent.id,
+    to: sent.to,
+    state,
+    ...(line === undefined ? {} : { line }),
+  });
 }
 
 async function readStdin(): Promise<string> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await new Blob(chunks).arrayBuffer());
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(
+      await new Blob(chunks).arrayBuffer(),
+    );
     return text.replace(/\r?\n$/, '');
   } catch (cause) {
-    throw new CliError(EXIT.usage, 'the message is not UTF-8 text: nothing was sent', [], { cause });
+    throw new CliError(EXIT.usage, 'the message is not UTF-8 text: nothing was sent', [], {
+      cause,
+    });
   }
 }

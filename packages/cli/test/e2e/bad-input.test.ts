@@ -34,7 +34,10 @@ function refused(t: Tap, done: Finished, code: number, error: RegExp, what: stri
   const errors = lines.filter((line) => line.startsWith('qasid: error: '));
   t.equal(errors.length, 1, `${what}: one error line in ${JSON.stringify(done.stderr)}`);
   t.match(errors[0] ?? '', error, `${what}: it says what is wrong`);
-  t.ok(lines.every((line) => line.startsWith('qasid: ')), `${what}: no stack, no other noise`);
+  t.ok(
+    lines.every((line) => line.startsWith('qasid: ')),
+    `${what}: no stack, no other noise`,
+  );
   t.equal(done.code, code, `${what}: exit code`);
 }
 
@@ -113,7 +116,7 @@ t.test('a full disk: nothing half done, and all is well once there is space', as
   const { home, as, talk } = await scene(t);
   // A file size limit is the full disk that needs no root; the database cannot grow beyond it.
   const limits = { bob: 0, alice: 0 };
-  const who = "--profile alice --timeout 20";
+  const who = '--profile alice --timeout 20';
   const text = 'y'.repeat(20_000);
   for (const blocks of [1, 40, 120]) {
     const done = await shell(home, `ulimit -f ${blocks}; qasid ${who} send bob '${text}'`);

@@ -95,7 +95,10 @@ t.test('the guide works as written', async (t) => {
       one.signal('SIGINT');
     } else if (language === 'text') {
       const seen = await terminal(name).until(adapt(body), 30_000);
-      t.ok(seen, `${name} sees ${JSON.stringify(body)} in ${JSON.stringify(terminal(name).output)}`);
+      t.ok(
+        seen,
+        `${name} sees ${JSON.stringify(body)} in ${JSON.stringify(terminal(name).output)}`,
+      );
     } else {
       for (const line of body.trimEnd().split('\n')) {
         commands += 1;

@@ -212,8 +212,15 @@ t.test(`${rounds} rounds of kill -9, QASID_KILL_SEED=${seed}`, { timeout: 0 }, a
     t.same(missing(sender.queued), [], `nothing accepted from ${sender.name} is lost`);
     const mine = receiver.shown().filter((message) => message.from === sender.name);
     const sorted = mine.map((message) => message.text).sort();
-    t.same(mine.map((message) => message.text), sorted, `the order of ${sender.name} holds`);
-    t.ok(mine.every((message) => sender.written.has(message.text)), 'nothing is invented');
+    t.same(
+      mine.map((message) => message.text),
+      sorted,
+      `the order of ${sender.name} holds`,
+    );
+    t.ok(
+      mine.every((message) => sender.written.has(message.text)),
+      'nothing is invented',
+    );
   }
   t.equal(known.size, shown.length, 'nothing is shown twice');
   t.equal(new Set(receiver.shown().map((message) => message.id)).size, shown.length, 'ids too');

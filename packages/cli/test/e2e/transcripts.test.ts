@@ -54,7 +54,12 @@ async function act(what: string, relay: RelayProcess): Promise<void> {
   else throw new Error(`the story asks for ${what}`);
 }
 
-function compare(t: { pass(m: string): unknown; same(a: unknown, b: unknown, m: string): unknown }, label: string, text: string, expected: readonly string[]): void {
+function compare(
+  t: { pass(m: string): unknown; same(a: unknown, b: unknown, m: string): unknown },
+  label: string,
+  text: string,
+  expected: readonly string[],
+): void {
   const lines = text === '' ? [] : text.replace(/\n$/, '').split('\n');
   const same =
     lines.length === expected.length &&

@@ -41,7 +41,11 @@ export function environment(home: string, more: Readonly<Record<string, string>>
 }
 
 /** Run `qasid` with these arguments until it ends. */
-export function qasid(home: string, args: readonly string[], o: RunOptions = {}): Promise<Finished> {
+export function qasid(
+  home: string,
+  args: readonly string[],
+  o: RunOptions = {},
+): Promise<Finished> {
   const child = spawn(process.execPath, [...(o.node ?? []), MAIN, ...args], {
     env: environment(home, o.env),
     cwd: o.cwd ?? home,
@@ -145,7 +149,8 @@ export class RelayProcess {
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | undefined> {
     const child = this.#child;
     this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null)
+      return undefined;
     const gone = new Promise<number | undefined>((resolve) =>
       child.on('exit', (code) => resolve(code ?? undefined)),
     );
