@@ -39,7 +39,7 @@ async function run(): Promise<ExitCode> {
     const { message, hints, exitCode } = explain(error);
     output.error(message);
     for (const hint of hints) output.hint(hint);
-    if (process.env['QASID_DEBUG'] !== undefined) console.error(error);
+    if (process.env.QASID_DEBUG !== undefined) console.error(error);
     return exitCode;
   }
 }

@@ -29,8 +29,8 @@ export function pageOn(output: Output): Page {
   const columns = Math.max(20, process.stdout.columns ?? 80);
   const colours =
     process.stdout.isTTY === true &&
-    process.env['NO_COLOR'] === undefined &&
-    process.env['TERM'] !== 'dumb';
+    process.env.NO_COLOR === undefined &&
+    process.env.TERM !== 'dumb';
   const paint = (code: number, text: string): string =>
     colours ? `\u001b[${code}m${text}\u001b[0m` : text;
   let steps = 0;

@@ -26,7 +26,7 @@ export interface Profile {
 
 /** The folder of all profiles: `QASID_HOME`, or `~/.qasid`. */
 export function homeDirectory(): string {
-  const home = process.env['QASID_HOME'];
+  const home = process.env.QASID_HOME;
   return home === undefined || home === '' ? join(homedir(), '.qasid') : home;
 }
 
@@ -123,8 +123,8 @@ function isSettings(value: unknown): value is ProfileSettings & { version: 1 } {
   if (typeof value !== 'object' || value === null) return false;
   const settings = value as Record<string, unknown>;
   return (
-    settings['version'] === 1 &&
-    typeof settings['relay'] === 'string' &&
-    typeof settings['passphrase'] === 'boolean'
+    settings.version === 1 &&
+    typeof settings.relay === 'string' &&
+    typeof settings.passphrase === 'boolean'
   );
 }

@@ -21,8 +21,8 @@ import {
   temporaryFolder,
 } from '../support/processes.js';
 
-const rounds = Number(process.env['QASID_KILL_ROUNDS'] ?? '100');
-const seed = Number(process.env['QASID_KILL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const rounds = Number(process.env.QASID_KILL_ROUNDS ?? '100');
+const seed = Number(process.env.QASID_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seededRandom(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -37,7 +37,7 @@ export function temporaryFolder(teardown: (clean: () => void) => void): string {
 
 /** Environment of a test process: nothing of the caller's profile shines through. */
 export function environment(home: string, more: Readonly<Record<string, string>> = {}) {
-  return { PATH: process.env['PATH'] ?? '', HOME: home, QASID_HOME: join(home, 'qasid'), ...more };
+  return { PATH: process.env.PATH ?? '', HOME: home, QASID_HOME: join(home, 'qasid'), ...more };
 }
 
 /** Run `qasid` with these arguments until it ends. */
