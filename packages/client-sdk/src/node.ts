@@ -5,12 +5,12 @@ import { WebSocket } from 'ws';
 
 import { QasidClient } from './client.js';
 import type { ClientOptions } from './api.js';
-import { inspectStore } from './stores/sqlite-file.js';
+import { inspectStore, takeLock } from './stores/sqlite-file.js';
 import { SqliteStore } from './stores/sqlite.js';
 import type { Dial } from './transport/port.js';
 import { webSocketDial } from './transport/websocket.js';
 
-export { SqliteStore, inspectStore };
+export { SqliteStore, inspectStore, takeLock };
 export type { SqliteStoreOptions } from './stores/sqlite-file.js';
 
 /** Sockets of the `ws` package. */

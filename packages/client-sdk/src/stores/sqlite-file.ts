@@ -144,13 +144,22 @@ export function inspectStore(directory: string): 'absent' | 'plain' | 'passphras
 }
 
 /**
- * The right to connect: a write lock on a file of its own, held for as long as the process wants it. The
- * operating system drops it with the process, also after kill -9.
+ * The right to connect: one lock per profile.
  *
  * @returns what ends it, or `undefined` while another process has it.
  */
 export function lockConnection(directory: string): (() => void) | undefined {
-  const path = join(directory, 'connection.lock');
+  return takeLock(directory, 'connection.lock');
+}
+
+/**
+ * A right that one process at a time has in `directory`: a write lock on a file of its own, held for as long
+ * as the process wants it. The operating system drops it with the process, also after kill -9.
+ *
+ * @returns what ends it, or `undefined` while another process has it.
+ */
+export function takeLock(directory: string, name: string): (() => void) | undefined {
+  const path = join(directory, name);
   return storeCall('lock', () => {
     createPrivateFile(path);
     const database = new Database(path, { timeout: 0 });
