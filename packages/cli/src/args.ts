@@ -1,11 +1,14 @@
 /**
  * The command line: what may be typed, and which command it runs. doc/qasid.1.md is the same for people.
  */
+import { writeFileSync } from 'node:fs';
+
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 import type { Context } from './context.js';
 import { CliError, EXIT, type ExitCode } from './exit-codes.js';
-import type { Output } from './output.js';
+import { codeOf } from './explain.js';
+import { STDOUT, type Output } from './output.js';
 import { profileNamed } from './profile.js';
 
 /** Options every command takes, before or after its name. */
@@ -76,7 +79,7 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
         .argParser(seconds),
     )
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({ writeOut: writeHelp, outputError: () => {} })
     .showSuggestionAfterError(false)
     .addHelpText('after', HELP);
 
@@ -189,6 +192,15 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     command.copyInheritedSettings(program).allowExcessArguments(false);
   }
   return program;
+}
+
+/** Help and version; a reader that has seen enough (`| head`) is no failure. */
+function writeHelp(text: string): void {
+  try {
+    writeFileSync(STDOUT, text);
+  } catch (error) {
+    if (codeOf(error) !== 'EPIPE') throw error;
+  }
 }
 
 function wholeNumber(text: string): number {

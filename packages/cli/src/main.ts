@@ -26,6 +26,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 // A file size limit is an error to tell, like a full disk, and no reason to die without a word.
 process.on('SIGXFSZ', () => {});
 
+// Nobody reads stderr any more: go on without it.
+process.stderr.on('error', () => {});
+
 process.exitCode = await run();
 setTimeout(() => process.exit(), GRACE_MS).unref();
 

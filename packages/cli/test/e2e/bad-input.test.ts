@@ -28,6 +28,8 @@ import {
   temporaryFolder,
 } from '../support/processes.js';
 
+t.setTimeout(240_000);
+
 /** One error line, at most two hints, and the exit code; nothing on stdout. */
 function refused(t: Tap, done: Finished, code: number, error: RegExp, what: string): void {
   const lines = done.stderr.trimEnd().split('\n');

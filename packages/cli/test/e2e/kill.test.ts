@@ -21,6 +21,8 @@ import {
   temporaryFolder,
 } from '../support/processes.js';
 
+t.setTimeout(0);
+
 const rounds = Number(process.env.QASID_KILL_ROUNDS ?? '100');
 const seed = Number(process.env.QASID_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seededRandom(seed);

@@ -12,6 +12,8 @@ import t from 'tap';
 
 import { freePort, RelayProcess, shell, temporaryFolder } from '../support/processes.js';
 
+t.setTimeout(240_000);
+
 interface Step {
   readonly line: number;
   readonly command: string;
