@@ -17,8 +17,8 @@ export const MAX_FORWARD_JUMPS = 25_000;
 
 /** `MAX_FORWARD_JUMPS` of a session with oneself. Compatible peers have none there. Lower: a linked device
  *  that slept through that many messages of one chain needs a new session. Higher: whoever can deliver one
- *  forged message freezes us for that many HMACs, about 3 us each. Spec 05, 91. */
-export const MAX_FORWARD_JUMPS_SELF = 250_000;
+ *  forged message freezes us for that many HMACs, about half a second. Spec 05, 91. */
+export const MAX_FORWARD_JUMPS_SELF = 100_000;
 
 /** Last index of a chain: the counter field has 32 bits. Spec 05. */
 export const MAX_CHAIN_INDEX = 0xffff_ffff;

@@ -148,6 +148,10 @@ export class Operations<Extra = unknown> {
     const ends = { local: this.#local, remote };
     let { record, version } = draft.sessions.get(addressText(remote)) ?? (await this.#load(remote));
     if (bundle !== undefined) {
+      // ATK-B13: compatible peers do not look; a bundle of another device is the relay's or our mistake.
+      if (bundle.deviceId !== remote.deviceId) {
+        throw new UsageError('USAGE_ARGUMENT', 'the bundle belongs to another device');
+      }
       await this.#checkTrust(draft, remote.name, bundle.identityKey);
       const identity = await this.#ownIdentity();
       const localRegistrationId = await this.#store.loadLocalRegistrationId();

@@ -48,6 +48,7 @@ export {
   isUsable,
   recordSecrets,
   remoteIdentityOf,
+  StoredSpqr,
   type Session,
   type SessionRecord,
 } from './session-record.js';
