@@ -22,6 +22,11 @@ export function zeroPoly(): Poly {
   return new Int16Array(N);
 }
 
+/** `count` zero polynomials. */
+export function zeroPolys(count: number): Poly[] {
+  return Array.from({ length: count }, zeroPoly);
+}
+
 /** `a * b / 2^16 mod q`, in -3328 to 3328, for |a * b| < q * 2^15. */
 function montgomeryMultiply(a: number, b: number): number {
   return montgomeryReduce(Math.imul(a, b));
@@ -93,10 +98,12 @@ export function inverseNtt(a: Poly): void {
       for (let j = start; j < end; j++) {
         const c = a[j] as number;
         const d = a[j + length] as number;
-        a[j] = centred(c + d);
+        a[j] = c + d;
         a[j + length] = montgomeryMultiply(zeta, d - c);
       }
     }
+    // A layer doubles the bound: 8q after three, and 16 * q / 2 after the other four. Both fit int16.
+    if (length === 8) reduce(a);
   }
   for (let i = 0; i < N; i++) a[i] = montgomeryMultiply(a[i] as number, INVERSE_NTT_FACTOR);
 }

@@ -26,7 +26,7 @@ import {
   subtractFrom,
   toCanonical,
   unpack,
-  zeroPoly,
+  zeroPolys,
 } from './mlkem-poly.js';
 
 /** The Keccak functions of FIPS 202 that ML-KEM uses. */
@@ -63,16 +63,20 @@ export function packedBytes(bits: number): number {
 }
 
 /**
- * SampleNTT (algorithm 7) for one entry of the matrix: `first` and `second` are the two index bytes.
- * A-hat[i, j] of FIPS 203 is entry (j, i) here.
+ * SampleNTT (algorithm 7) for one entry of the matrix, into `out`. `first` and `second` are the two index
+ * bytes: A-hat[i, j] of FIPS 203 is entry (j, i) here.
  */
-function matrixEntry(sponge: Sponge, seed: Uint8Array, first: number, second: number): Poly {
+function sampleEntry(
+  sponge: Sponge,
+  seed: Uint8Array,
+  first: number,
+  second: number,
+  out: Poly,
+): void {
   seed[32] = first;
   seed[33] = second;
   const next = sponge.shake128(seed);
-  const out = zeroPoly();
   for (let filled = 0; filled < N; ) filled = parseUniform(out, filled, next());
-  return out;
 }
 
 /** CBD of PRF(seed, counter); small coefficients, not in the NTT domain. Secret. */
@@ -121,8 +125,9 @@ export function generatePke(
   const ek = new Uint8Array(POLY_BYTES * k + 32);
   const s = new Uint8Array(POLY_BYTES * k);
   const seed = matrixSeed(rho);
+  const row = zeroPolys(k);
   for (let i = 0; i < k; i++) {
-    const row = Array.from({ length: k }, (_, j) => matrixEntry(sponge, seed, j, i));
+    for (const [j, entry] of row.entries()) sampleEntry(sponge, seed, j, i, entry);
     const t = multiplyAccumulate(row, secret);
     removeMontgomeryFactor(t);
     const error = noise(sponge, sigma, k + i);
@@ -169,8 +174,9 @@ export function encryptFirst(
     r.push(poly);
   }
   const seed = matrixSeed(rho);
+  const column = zeroPolys(k);
   for (let i = 0; i < k; i++) {
-    const column = Array.from({ length: k }, (_, j) => matrixEntry(sponge, seed, i, j));
+    for (const [j, entry] of column.entries()) sampleEntry(sponge, seed, i, j, entry);
     const u = multiplyAccumulate(column, r);
     inverseNtt(u);
     const e1 = noise(sponge, coins, k + i);
