@@ -49,7 +49,12 @@ export function describeFailure(
     return { ratchetKey: message.ratchetKey, timestampMs, deviceId };
   }
   if (type === 7) return { ratchetKey: undefined, timestampMs, deviceId };
-  throw new UsageError('USAGE_ARGUMENT', `no decryption error for message type ${type}`);
+  throw new UsageError(
+    'USAGE_ARGUMENT',
+    type === 8
+      ? 'cannot create a DecryptionErrorMessage for plaintext content; it is not encrypted'
+      : `unknown message type ${type}`,
+  );
 }
 
 /** Canonical bytes: 1 ratchet key if any, 2 timestamp, 3 device, the last two also when 0. */
@@ -100,10 +105,13 @@ export function encodePlaintextContent(decryptionError: Uint8Array): Bytes {
  */
 export function decodePlaintextContent(bytes: Uint8Array): Bytes {
   if (bytes.length === 0) {
-    throw new DecodeError('DECODE_MESSAGE_TOO_SHORT', 'plaintext content is empty');
+    throw new DecodeError(
+      'DECODE_MESSAGE_TOO_SHORT',
+      'ciphertext serialized bytes were too short <0>',
+    );
   }
   if (bytes[0] !== PLAINTEXT_CONTENT_MARKER) {
-    throw new DecodeError('DECODE_VERSION_MISMATCH', `plaintext content marker ${bytes[0]}`);
+    throw new DecodeError('DECODE_VERSION_MISMATCH', `unrecognized message version <${bytes[0]}>`);
   }
   return copyBytes(bytes.subarray(1));
 }
@@ -127,7 +135,7 @@ export function decryptionErrorOfBody(body: Uint8Array): Bytes {
     } else reader.skip();
   }
   if (found === undefined) {
-    throw new UsageError('USAGE_ARGUMENT', 'content holds no decryption error');
+    throw new UsageError('USAGE_ARGUMENT', 'Content does not contain DecryptionErrorMessage');
   }
   return concatBytes(found);
 }

@@ -229,7 +229,7 @@ export function groupDecrypt(
   if ((state.messageVersion || SENDER_KEY_MESSAGE_VERSION) !== message.version) {
     throw new DecodeError(
       'DECODE_VERSION_MISMATCH',
-      `sender-key message version ${message.version}`,
+      `unrecognized message version <${message.version}>`,
     );
   }
   const { public: signingKey } = usableSigningKey(state);

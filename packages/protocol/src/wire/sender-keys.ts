@@ -87,14 +87,20 @@ function missing(): DecodeError {
 
 function version(bytes: Uint8Array): number {
   if (bytes.length < MIN_BYTES) {
-    throw new DecodeError('DECODE_MESSAGE_TOO_SHORT', `message of ${bytes.length} bytes`);
+    throw new DecodeError(
+      'DECODE_MESSAGE_TOO_SHORT',
+      `ciphertext serialized bytes were too short <${bytes.length}>`,
+    );
   }
   const found = (bytes[0] as number) >>> 4;
   if (found < SENDER_KEY_MESSAGE_VERSION) {
-    throw new DecodeError('DECODE_VERSION_TOO_OLD', `sender-key message version ${found}`);
+    throw new DecodeError('DECODE_VERSION_TOO_OLD', `ciphertext version was too old <${found}>`);
   }
   if (found > SENDER_KEY_MESSAGE_VERSION) {
-    throw new DecodeError('DECODE_VERSION_UNKNOWN', `sender-key message version ${found}`);
+    throw new DecodeError(
+      'DECODE_VERSION_UNKNOWN',
+      `ciphertext version was unrecognized <${found}>`,
+    );
   }
   return found;
 }

@@ -49,7 +49,7 @@ const CHAPTERS: readonly (readonly [string, number])[] = [
 
 type Layer =
   | { readonly kind: 'foundation' | 'crypto' | 'protobuf' | 'wire' | 'stores' }
-  | { readonly kind: 'operations' | 'index' | 'envelope' }
+  | { readonly kind: 'operations' | 'index' | 'envelope' | 'facade' }
   | { readonly kind: 'chapter'; readonly number: number };
 
 function layerOf(file: string): Layer | undefined {
@@ -59,6 +59,8 @@ function layerOf(file: string): Layer | undefined {
   if (name === 'wire/protobuf') return { kind: 'protobuf' };
   if (name.startsWith('wire/')) return { kind: 'wire' };
   if (name.startsWith('envelope/')) return { kind: 'envelope' };
+  // The façade for programs written for another library: it may use all, and nobody uses it.
+  if (name.startsWith('libsignal/')) return { kind: 'facade' };
   if (name === 'memory-store') return { kind: 'stores' };
   if (name === 'operations-draft') return { kind: 'operations' };
   if (name === 'stores' || name === 'operations' || name === 'index') return { kind: name };
@@ -74,7 +76,7 @@ const ALIASES = ['#provider', '#streams'];
 
 /** Primitives of few users stay out of the providers: an app without these chapters does not carry them. */
 const SPECIAL_CRYPTO: Readonly<Record<string, RegExp>> = {
-  'crypto/aead.ts': /^(sealed-sender\/|hpke\.ts$)/,
+  'crypto/aead.ts': /^(sealed-sender\/|libsignal\/|hpke\.ts$)/,
   'crypto/username-hash.ts': /^usernames\.ts$/,
 };
 
@@ -82,7 +84,8 @@ function mayImport(from: string, to: string, type: boolean): boolean {
   const one = layerOf(from);
   const other = layerOf(to);
   if (one === undefined || other === undefined) return false;
-  if (one.kind === 'index') return true;
+  if (one.kind === 'index') return other.kind !== 'facade';
+  if (one.kind === 'facade') return other.kind !== 'operations' && other.kind !== 'index';
   if (other.kind === 'foundation') return true;
   // A relay checks the signature of a device list; it gets that function and no provider.
   if (one.kind === 'envelope' && to === 'crypto/xeddsa.ts') return true;
@@ -155,7 +158,8 @@ t.test('only crypto/ imports @noble, and nothing else is imported from outside',
   const wrong = offending((file, edge) => {
     if (edge.file !== undefined) return true;
     const crypto = layerOf(file)?.kind === 'crypto';
-    if (ALIASES.includes(edge.specifier)) return file === 'index.ts';
+    if (ALIASES.includes(edge.specifier))
+      return file === 'index.ts' || file.startsWith('libsignal/');
     if (edge.specifier.startsWith('node:')) return file.startsWith('crypto/node');
     return (
       crypto &&
@@ -217,7 +221,11 @@ t.test('the relay side (envelope/) reaches no chapter, so it cannot open a messa
 t.test('ATK-A04 no clock, timer, or randomness but the provider’s', async (t) => {
   const pattern =
     /\bMath\s*\.\s*random\b|\bDate\b|\bperformance\b|\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b/;
-  t.strictSame(linesMatching(source, pattern), []);
+  // The façade's default arguments are another library's interface: `now` is the caller's clock there.
+  const facade =
+    /^libsignal\/(records|session)\.ts:\d+: (hasCurrentState\()?now: Date = new Date\(\)/;
+  const lines = linesMatching(source, pattern).filter((line: string) => !facade.test(line));
+  t.strictSame(lines, []);
   const entropy = linesMatching(
     source,
     /\bgetRandomValues\b|\brandomFill(?:Sync)?\b|\brandomUUID\b/,
@@ -317,6 +325,8 @@ t.test('ATK-A11 texts are built from lengths, types and counters only', async (t
   const numbers = ['types.ts: value'];
   let count = 0;
   for (const file of graph.keys()) {
+    // Programs compare the façade's texts, which name addresses, with those of another library.
+    if (file.startsWith('libsignal/')) continue;
     const code = codeOnly(readFileSync(`${source}/${file}`, 'utf8'));
     for (const match of code.matchAll(/\$\{([^{}]*)\}/g)) {
       count++;
@@ -347,7 +357,7 @@ t.test('only operations.ts is asynchronous', async (t) => {
   const lines = linesMatching(
     source,
     /\basync\b|\bawait\b|\bPromise\b/,
-    (file: string) => !ports.includes(file) && !file.startsWith('operations'),
+    (file: string) => !ports.includes(file) && !/^(operations|libsignal\/)/.test(file),
   );
   t.strictSame(lines, []);
 });
