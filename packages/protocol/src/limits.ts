@@ -29,7 +29,7 @@ export const MAX_CACHED_RECORDS = 256;
 
 /** Times one operation is redone because another writer was faster. Lower: errors under load from two
  *  processes. Higher: a broken adapter keeps us busy for longer. Spec 08. */
-export const MAX_CONFLICT_RETRIES = 8;
+export const MAX_CONFLICT_RETRIES = 64;
 
 /** Skipped message keys kept per receiver chain. Lower: late messages are lost sooner. Higher: a peer
  *  fills our disk, and more keys lie about to be stolen. Signal's value. Spec 05. */
