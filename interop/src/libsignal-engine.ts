@@ -137,6 +137,10 @@ export function refusalOf(error: unknown): Refusal {
       return 'invalid-session';
     default:
       if (/^session with .* not found/.test(error.message)) return 'no-session';
+      // Our store decodes the record, so what is wrong with it comes back as the store's exception.
+      if (error.message.includes('InvalidSession - SessionRecord_Deserialize')) {
+        return 'invalid-session';
+      }
       if (error.message.startsWith('error in method call')) return 'store';
       return 'generic';
   }

@@ -92,7 +92,7 @@ export class ProtoReader {
   /** A byte string or sub-message, as a view of the input. */
   bytes(): Uint8Array {
     this.#expect(WIRE_BYTES);
-    return this.#take(this.#varint32());
+    return this.#take(this.#byteLength());
   }
 
   /** A UTF-8 text. Invalid UTF-8 is an error. */
@@ -115,7 +115,7 @@ export class ProtoReader {
         this.#take(8);
         return;
       case WIRE_BYTES:
-        this.#take(this.#varint32());
+        this.#take(this.#byteLength());
         return;
       case WIRE_FIXED32:
         this.#take(4);
@@ -132,6 +132,13 @@ export class ProtoReader {
     if (this.#wireType !== wireType) {
       throw invalid(`field ${this.field} has wire type ${this.#wireType}, expected ${wireType}`);
     }
+  }
+
+  /** A length. Unlike a uint32 it loses nothing: 2^32 + 5 is not 5 but longer than any message. */
+  #byteLength(): number {
+    const low = this.#varint32();
+    if (this.#high !== 0) throw invalid('truncated');
+    return low;
   }
 
   #take(length: number): Uint8Array {

@@ -55,6 +55,9 @@ t.test('invalid tags, wire types and lengths are errors', async (t) => {
   t.strictSame(readAll(hex('0b 08 00 0c'), 'skip'), [undefined], 'a whole group is passed over');
   t.throws(() => readAll(hex('0a ffffffff0f'), 'bytes'), INVALID, '4 GiB are not there');
   t.throws(() => readAll(hex('0a 02 00'), 'bytes'), INVALID, 'one byte short');
+  t.throws(() => readAll(hex('0a 8080808010'), 'bytes'), INVALID, 'a length of 2^32 is not 0');
+  t.throws(() => readAll(hex('0a 8180808010 07'), 'skip'), INVALID, 'nor is 2^32 + 1 a 1');
+  t.strictSame(readAll(hex('0a 818000 07'), 'bytes').length, 1, 'a long form of 1 is a 1');
   t.throws(() => readAll(hex('8080808080808080808001 00'), 'skip'), INVALID, 'tag beyond 32 bits');
   t.throws(() => readAll(hex(`${'0b'.repeat(50)}${'0c'.repeat(50)}`), 'skip'), INVALID, 'nesting');
 });
