@@ -100,6 +100,8 @@ export class RelayLink {
   /** A proof is on its way and has no answer yet. */
   #proving = false;
   #greeted = false;
+  /** Events of a connection that is not open yet. */
+  readonly #early: RelayEvent[] = [];
   #limits: ChallengeEvent['limits'] | undefined;
 
   constructor(options: LinkOptions) {
@@ -245,6 +247,7 @@ export class RelayLink {
     const generation = ++this.#generation;
     this.#proving = false;
     this.#greeted = false;
+    this.#early.length = 0;
     const mine = (): boolean => generation === this.#generation;
     this.#handshake = this.#options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
       if (mine()) this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
@@ -254,22 +257,25 @@ export class RelayLink {
       received: (message) => {
         if (mine()) this.#received(message);
       },
-      closed: ({ code, cause }) => {
+      closed: ({ code, cause, notARelay }) => {
         if (!mine()) return;
         this.#socket = undefined;
         if (code === CLOSE_UNAUTHORISED && this.#proving) void this.#judge(REFUSED);
         else if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
         else if (code === CLOSE_REMOVED) this.#refused('this device is not on its account’s list');
-        else this.#lost(code, cause);
+        else this.#lost(code, cause, notARelay === true);
       },
     });
   }
 
-  #lost(code: number, cause: unknown): void {
+  #lost(code: number, cause: unknown, notARelay: boolean): void {
+    const options = { cause };
     this.#problem =
       this.#state.kind === 'open'
-        ? new NetworkError('NET_LOST', `connection lost (${code})`, { cause })
-        : new NetworkError('NET_UNREACHABLE', 'relay cannot be reached', { cause });
+        ? new NetworkError('NET_LOST', `connection lost (${code})`, options)
+        : notARelay
+          ? new NetworkError('NET_NOT_A_RELAY', 'no relay answers at this address', options)
+          : new NetworkError('NET_UNREACHABLE', 'relay cannot be reached', options);
     this.#step({ kind: 'lost' });
   }
 
@@ -349,7 +355,9 @@ export class RelayLink {
         this.#step({ kind: 'replaced' });
         break;
     }
-    this.#options.onEvent(event);
+    // The relay may deliver in the very frame that says yes, while we are still storing that it did.
+    if (this.#state.kind === 'connecting') this.#early.push(event);
+    else this.#options.onEvent(event);
   }
 
   async #greet(challenge: ChallengeEvent): Promise<void> {
@@ -381,9 +389,12 @@ export class RelayLink {
     }
     const verdict = await this.#options.proved(answer);
     if (generation !== this.#generation) return;
-    if (verdict === 'ready') this.#step({ kind: 'ready' });
-    else if (verdict === 'refused') this.#refused(`relay refused this device: ${answer.code}`);
-    else {
+    if (verdict === 'ready') {
+      this.#step({ kind: 'ready' });
+      for (const event of this.#early.splice(0)) this.#options.onEvent(event);
+    }
+    if (verdict === 'refused') this.#refused(`relay refused this device: ${answer.code}`);
+    if (verdict === 'again') {
       this.#drop(new NetworkError('NET_LOST', 'dialling again'));
       this.connect();
     }

@@ -15,6 +15,8 @@ export interface SocketEvents {
 export interface SocketClosed {
   /** WebSocket close code; 1006 when there was none. */
   readonly code: number;
+  /** Something answered, but not as a relay does. Browsers do not tell, so it may be absent. */
+  readonly notARelay?: boolean;
   /** What the platform said, if anything. Never from the relay's close frame: that is a stranger's text. */
   readonly cause?: unknown;
 }

@@ -34,13 +34,17 @@ export function webSocketDial(SocketClass: WebSocketClass): Dial {
   };
 }
 
+/** What `ws` says when the other side speaks HTTP, but not this protocol over WebSocket. */
+const REFUSED_UPGRADE = /^(Unexpected server response|Invalid |Server sent|Parse Error)/;
+
 function attach(socket: WebSocketLike, events: SocketEvents): Socket {
   let state: 'opening' | 'open' | 'gone' = 'opening';
   let cause: unknown;
   const end = (code: number): void => {
     if (state === 'gone') return;
     state = 'gone';
-    events.closed({ code, ...(cause !== undefined && { cause }) });
+    const notARelay = cause instanceof Error && REFUSED_UPGRADE.test(cause.message);
+    events.closed({ code, notARelay, ...(cause !== undefined && { cause }) });
   };
   socket.binaryType = 'arraybuffer';
   socket.onopen = () => {

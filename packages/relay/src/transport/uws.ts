@@ -5,7 +5,8 @@
  * message die when its handler returns, a closed socket throws when touched, a throw in a handler ends the
  * process, and `send` returns 2 when it dropped the message: all four are dealt with here.
  */
-import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { connect, createServer } from 'node:net';
 import type { HttpRequest, HttpResponse, us_listen_socket, WebSocket } from 'uWebSockets.js';
 import type { RelayError } from '../errors.js';
 import { listenError } from './listen-error.js';
@@ -19,16 +20,6 @@ import {
   SUBPROTOCOL,
   type Transport,
 } from './port.js';
-
-/** The four-argument form, which the types leave out. */
-interface ExclusiveListen {
-  listen(
-    host: string,
-    port: number,
-    options: number,
-    done: (token: us_listen_socket | false) => void,
-  ): void;
-}
 
 type Uws = typeof import('uWebSockets.js');
 
@@ -46,7 +37,13 @@ export async function loadUwsTransport(): Promise<Transport> {
   return { name: 'uws', listen: (options, routes) => listen(uws, options, routes) };
 }
 
-function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise<Listening> {
+async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise<Listening> {
+  const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
+  // A relay that is restarted must not wait a minute for its old connections to leave TIME_WAIT. The
+  // library sets no SO_REUSEADDR, and SO_REUSEPORT only for a port that is named and not exclusive: so
+  // every port is named, and as it may then be shared with another relay, we look first.
+  const port = options.port === 0 ? await freePort(host) : options.port;
+  if (await isListening(host, port)) throw listenError('EADDRINUSE', host, port);
   const app = uws.App();
   app.ws<UserData>('/', {
     compression: uws.DISABLED,
@@ -88,12 +85,10 @@ function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise<Liste
   });
   app.any('/*', (response, request) => answer(response, request, routes));
   return new Promise((resolve, reject) => {
-    const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
-    // Exclusive: by default two relays could share one port, and clients would meet either.
-    (app as unknown as ExclusiveListen).listen(host, options.port, EXCLUSIVE_PORT, (token) => {
+    app.listen(host, port, (token) => {
       if (!token) {
         app.close();
-        void listenFailure(host, options.port).then(reject);
+        void listenFailure(host, port).then(reject);
         return;
       }
       let listener: us_listen_socket | undefined = token;
@@ -108,6 +103,32 @@ function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise<Liste
         },
       });
     });
+  });
+}
+
+/** A port nobody uses, below those that the system gives to outgoing connections. */
+async function freePort(host: string): Promise<number> {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = randomInt(20_000, 32_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, host, () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
+  throw await listenFailure(host, 0);
+}
+
+/** Whether somebody accepts connections there. */
+function isListening(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect({ host, port });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
   });
 }
 
@@ -160,6 +181,3 @@ const STATUS_LINES = {
   404: '404 Not Found',
   503: '503 Service Unavailable',
 } as const;
-
-/** `LIBUS_LISTEN_EXCLUSIVE_PORT`. */
-const EXCLUSIVE_PORT = 1;
