@@ -39,6 +39,7 @@ function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
     perMessageDeflate: false,
     clientTracking: true,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    path: '/',
     verifyClient: ({ req }: { req: { headers: Record<string, unknown> } }) =>
       offers(req.headers['sec-websocket-protocol']),
   });

@@ -1,0 +1,6 @@
+// The relay as a child process: options as JSON in the first argument, no quotas, the URL on stdout.
+import { NO_QUOTAS, startRelay } from '@qasid/relay';
+
+const relay = await startRelay({ ...JSON.parse(process.argv[2] ?? '{}'), quotas: NO_QUOTAS });
+process.stdout.write(`${relay.url}\n`);
+process.on('SIGTERM', () => void relay.close().then(() => process.exit(0)));
