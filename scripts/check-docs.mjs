@@ -115,6 +115,25 @@ for (const file of documents) {
   }
 }
 
+// --- Sources: a header that names a chapter names one of the table, by its number and title. ------------------
+const titles = new Map();
+for (const line of chapterTable) {
+  const match = /^\| \[(\d\d) ([^\]]+)\]/.exec(line);
+  if (match) titles.set(match[1], match[2]);
+}
+for (const file of files) {
+  if (!/^packages\/[\w-]+\/src\/.*\.ts$/.test(file)) continue;
+  const head = readFileSync(`${root}${file}`, 'utf8').slice(0, 200);
+  const match = /^(?:#!.*\n)?\/\*\*(?:\n \*)? (\d\d) ([^.§,]+)/.exec(head);
+  if (match === null) continue;
+  const title = titles.get(match[1]);
+  if (title === undefined || !match[2].startsWith(title)) {
+    faults.push(
+      `${file}: its header names chapter ${match[1]} ${match[2].trim()}, not in spec/README.md`,
+    );
+  }
+}
+
 // --- Chapters name tests and vectors: a path in backticks below packages/ or test-vectors/ exists. ---------
 for (const file of documents) {
   const text = readFileSync(`${root}${file}`, 'utf8');

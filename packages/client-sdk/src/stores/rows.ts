@@ -1,5 +1,5 @@
 /**
- * 16 Stored rows. Rows of the SDK as bytes, shared by all adapters that keep bytes.
+ * 18 Stored rows. Rows of the SDK as bytes, shared by all adapters that keep bytes.
  *
  * Every row starts with its version. A newer one is refused rather than half understood.
  */

@@ -1,5 +1,5 @@
 /**
- * 16 Stored rows. The SQLite file: where it lies, how it is opened, what its errors mean. Node only.
+ * 18 Stored rows. The SQLite file: where it lies, how it is opened, what its errors mean. Node only.
  *
  * One directory per profile, 0700, with `store.sqlite` (and its WAL) and `connection.lock`, all 0600.
  */

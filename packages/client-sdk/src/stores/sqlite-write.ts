@@ -1,5 +1,5 @@
 /**
- * 16 Stored rows. The one write of the SQLite store: everything a commit carries, in one transaction.
+ * 18 Stored rows. The one write of the SQLite store: everything a commit carries, in one transaction.
  */
 import {
   StateError,

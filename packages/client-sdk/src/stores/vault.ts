@@ -1,5 +1,5 @@
 /**
- * 16 Stored rows. Encryption at rest: what a passphrase does to the columns of a store. Node only.
+ * 18 Stored rows. Encryption at rest: what a passphrase does to the columns of a store. Node only.
  *
  * passphrase ─scrypt─► key-encryption key ─AES-256-GCM─► data key (random) ─HKDF─► value key, index key
  *

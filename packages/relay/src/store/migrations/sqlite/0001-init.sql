@@ -23,7 +23,7 @@ CREATE TABLE device (
   UNIQUE (account, dev)
 );
 
--- Ordered by rowid with one small index: appends go to the end of the file (relay.md, decision 4).
+-- Ordered by rowid with one small index: appends go to the end of the file (spec/13).
 CREATE TABLE q (
   seq INTEGER PRIMARY KEY,
   mb INTEGER NOT NULL,
