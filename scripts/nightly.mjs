@@ -1,0 +1,102 @@
+// `npm run test:nightly`: the long runs. A million mutations of every decoder, 100 000 messages between the
+// two implementations, more mutated messages for both, 1 000 kills. Last line: `N passed, N failed`.
+//
+// QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS and QASID_KILL_ROUNDS set other sizes;
+// QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Parser } from 'tap-parser';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const seed = process.env.QASID_SEED ?? new Date().toISOString().slice(0, 10).replaceAll('-', '');
+const size = (name, usual) => process.env[name] ?? String(usual);
+const env = {
+  ...process.env,
+  TAP_TIMEOUT: '0',
+  QASID_MUTATIONS: size('QASID_MUTATIONS', 1_000_000),
+  QASID_MUTATION_SEED: process.env.QASID_MUTATION_SEED ?? seed,
+  QASID_INTEROP_MESSAGES: size('QASID_INTEROP_MESSAGES', 100_000),
+  QASID_INTEROP_SEED: process.env.QASID_INTEROP_SEED ?? seed,
+  QASID_PARITY_INPUTS: size('QASID_PARITY_INPUTS', 50_000),
+  QASID_KILL_ROUNDS: size('QASID_KILL_ROUNDS', 1_000),
+};
+
+const inFolder = (folder, name = /\.test\.js$/) =>
+  existsSync(root + folder)
+    ? readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
+        .filter((file) => name.test(file))
+        .sort()
+        .map((file) => `${folder}/${file}`)
+    : [];
+
+const groups = [
+  ['mutation', inFolder('packages/protocol/dist-test/mutation')],
+  ['interop', inFolder('interop/dist')],
+  ['kill -9', inFolder('packages/cli/dist-test', /kill.*\.test\.js$/)],
+];
+
+let passed = 0;
+let failed = 0;
+
+function count(text, file) {
+  const parser = new Parser();
+  const hook = (level, path) => {
+    let child;
+    level.on('child', (next) => {
+      child = next;
+      hook(next, [...path, next.name]);
+    });
+    level.on('comment', (comment) => {
+      if (!comment.startsWith('# Subtest') && !comment.startsWith('# {')) {
+        if (!comment.startsWith('# time')) process.stdout.write(`  ${comment}`);
+      }
+    });
+    level.on('assert', (result) => {
+      const mine = child;
+      child = undefined;
+      if (mine?.results?.count > 0 && mine.results.ok === result.ok) return;
+      const name = [...path, result.name].join(' > ');
+      if (result.skip || result.todo) console.log(`  skipped: ${name}`);
+      else if (result.ok) passed++;
+      else {
+        failed++;
+        console.log(`  not ok: ${file}: ${name}`);
+        if (result.diag?.diff) console.log(result.diag.diff.replace(/^/gm, '    '));
+      }
+    });
+  };
+  hook(parser, []);
+  parser.end(text);
+}
+
+console.log(
+  `seed ${seed}; ${env.QASID_MUTATIONS} mutations a decoder, ${env.QASID_INTEROP_MESSAGES} messages, ` +
+    `${env.QASID_PARITY_INPUTS} inputs to both implementations, ${env.QASID_KILL_ROUNDS} kills`,
+);
+for (const [title, files] of groups) {
+  if (files.length === 0) {
+    failed++;
+    console.log(`not ok: ${title}: no test files found`);
+  }
+  for (const file of files) {
+    const started = Date.now();
+    console.log(`${title}: ${file}`);
+    const done = spawnSync(process.execPath, ['--enable-source-maps', root + file], {
+      cwd: root,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      maxBuffer: 1 << 28,
+    });
+    const before = failed;
+    count(done.stdout, file);
+    if (done.status !== 0 && failed === before) {
+      failed++;
+      console.log(`  not ok: ${file} ended with ${done.signal ?? `exit code ${done.status}`}`);
+    }
+    console.log(`  ${Math.round((Date.now() - started) / 1000)} s`);
+  }
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
