@@ -165,7 +165,7 @@ export function attackTest(t: Test, target: Target): void {
         `slowest ${outcome.slowestMs.toFixed(1)} ms`,
     );
     t.same(outcome.failures, [], `${target.name}: ${outcome.inputs} inputs, typed errors only`);
-    if (only) return;
+    if (outcome.inputs < 1000) return; // too few to say more
     t.ok(outcome.refused.size > 0, 'some inputs were refused');
     t.ok(outcome.accepted > 0, 'and some were accepted: the mutator reaches past the first check');
   });
