@@ -165,7 +165,7 @@ export class Outbox {
   }
 
   async #handle(name: string, row: OutboxRow, error: unknown): Promise<boolean> {
-    if (error instanceof TrustError && row.kind !== 'resolve') {
+    if (error instanceof TrustError && row.kind !== 'resolve' && !this.#stopped) {
       const held = (await this.#current(row)) ?? row;
       await this.#options.store.commit({
         extra: {
@@ -178,9 +178,11 @@ export class Outbox {
       this.#options.onHeld(row);
       return false;
     }
+    // Closing gives up the connection, never the row.
+    if (this.#stopped) return false;
     const later =
       error instanceof StoreError ||
-      (error instanceof NetworkError && error.retryable) ||
+      (error instanceof NetworkError && error.code !== 'NET_REFUSED') ||
       // A device that is listed but has not published prekeys yet.
       (error instanceof StateError && error.code === 'STATE_NO_SESSION');
     if (later) {

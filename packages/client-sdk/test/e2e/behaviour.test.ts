@@ -157,6 +157,30 @@ t.test('offline: queued, then sent in order when the relay is back', async (t) =
   await t.rejects(stranger.confirmed, { code: 'ACCOUNT_UNKNOWN' });
 });
 
+t.test('closing in the middle of a send keeps the message', async (t) => {
+  const relay = await testRelay(t);
+  const store = new MemoryStore();
+  await person(t, relay, 'bob').then((bob) => bob.close());
+  // Hears nothing of the relay any more once `deaf`.
+  let deaf = false;
+  const first = await person(t, relay, 'alice', {
+    store,
+    socket: (url, events) =>
+      nodeDial(url, { ...events, received: (frame) => void (deaf || events.received(frame)) }),
+  });
+  await (await first.send('bob', '1')).confirmed;
+  deaf = true;
+  const sent = await first.send('bob', '2');
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await first.close();
+  await t.rejects(sent.confirmed, { code: 'NET_CLOSED' });
+  t.equal((await store.loadSentMessage(sent.id))?.status, 'pending');
+  const second = await testClient(t, relay, { store });
+  t.equal((await second.pending()).length, 1);
+  await second.flush({ timeoutMs: 5_000 });
+  t.equal((await store.loadSentMessage(sent.id))?.status, 'confirmed');
+});
+
 t.test('messages wait at the relay, also across its restart', async (t) => {
   const directory = tempDirectory(t);
   let relay = await fileRelay(directory);
