@@ -53,8 +53,21 @@ export function decodeSpqrState(bytes: Uint8Array): SpqrState {
 
 /** The stored form of `state`, a fresh array that holds secrets. Source: 06 §10. */
 export function encodeSpqrState(state: SpqrState): Bytes {
+  return encoded((writer) => writeState(writer, state));
+}
+
+/** The chain alone. @throws DecodeError `DECODE_SPQR_STATE`. Source: 06 §10.2. */
+export function decodeChain(bytes: Uint8Array): SpqrChain {
+  return asStateError(() => decodeFields(bytes));
+}
+
+/** The chain alone. Source: 06 §10.2. */
+export function encodeChain(chain: SpqrChain): Bytes {
+  return encoded((writer) => writeChain(writer, chain));
+}
+
+function writeState(writer: BackwardWriter, state: SpqrState): void {
   const { negotiation, chain, braid } = state;
-  const writer = scratch;
   if (braid !== undefined) {
     const end = writer.length;
     writeBraid(writer, braid);
@@ -73,17 +86,16 @@ export function encodeSpqrState(state: SpqrState): Bytes {
     writer.bytesUnlessEmpty(1, negotiation.authKey);
     writer.message(1, end);
   }
-  return writer.finish();
 }
 
-/** The chain alone. @throws DecodeError `DECODE_SPQR_STATE`. Source: 06 §10.2. */
-export function decodeChain(bytes: Uint8Array): SpqrChain {
-  return asStateError(() => decodeFields(bytes));
-}
-
-/** The chain alone. Source: 06 §10.2. */
-export function encodeChain(chain: SpqrChain): Bytes {
-  writeChain(scratch, chain);
+/** Write with the one scratch writer; `finish()` wipes it, also when writing fails. */
+function encoded(write: (writer: BackwardWriter) => void): Bytes {
+  try {
+    write(scratch);
+  } catch (error) {
+    scratch.finish();
+    throw error;
+  }
   return scratch.finish();
 }
 
@@ -246,5 +258,5 @@ function asStateError<Result>(decode: () => Result): Result {
 }
 
 const EMPTY: Bytes = new Uint8Array(0);
-/** One for all states: wiped by each `finish()`, and nothing here yields in between. */
+/** One for all states: nothing here yields between the first byte and `finish()`. */
 const scratch = new BackwardWriter(8192);

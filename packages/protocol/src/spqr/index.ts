@@ -200,6 +200,32 @@ export function spqrReceive(
   return receiveSameVersion(crypto, state, braid, message, preamble);
 }
 
+/** How far the post-quantum key agreement of a session has come. */
+export interface SpqrProgress {
+  /** The key agreement under way, from 1. */
+  readonly epoch: number;
+  /** Messages sent since the last one was completed. A number that only grows means that chunks are lost. */
+  readonly sentInEpoch: number;
+  /** Messages received since, counting those still missing. */
+  readonly receivedInEpoch: number;
+}
+
+/**
+ * Progress, for whoever watches over a stalled ratchet; `undefined` at version 0. In order and without
+ * loss an epoch takes 87 messages of both sides, with 30 % loss about 160. Source: 06 §13.
+ */
+export function spqrProgress(state: SpqrState): SpqrProgress | undefined {
+  const { braid, chain } = state;
+  if (braid === undefined) return undefined;
+  const { epoch } = braid;
+  const link = chain?.links[epoch - 1 - (chain.currentEpoch - chain.links.length + 1)];
+  return {
+    epoch,
+    sentInEpoch: link?.send.counter ?? 0,
+    receivedInEpoch: link?.receive.counter ?? 0,
+  };
+}
+
 /** 06 §2.2. */
 function receiveSameVersion(
   crypto: CryptoProvider,
