@@ -38,7 +38,42 @@ export async function withClient<Result>(
   try {
     return await run(client);
   } finally {
+    hintAtClock(context, client);
     await client.close();
+  }
+}
+
+/** A wrong clock harms nothing, but the times of messages will puzzle people. */
+export function hintAtClock(context: Context, client: QasidClient): void {
+  const offsetMs = client.clockOffsetMs ?? 0;
+  if (Math.abs(offsetMs) < CLOCK_TOLERANCE_MS) return;
+  const hours = (Math.abs(offsetMs) / 3_600_000).toFixed(1);
+  const way = offsetMs > 0 ? 'behind' : 'ahead of';
+  context.output.hint(`the clock of this computer is ${hours} hours ${way} the relay's`);
+}
+
+/** Clocks that differ by less are not worth a word. */
+const CLOCK_TOLERANCE_MS = 30 * 60 * 1_000;
+
+/** What `work` gives, or why there is nothing: too late, or the program is asked to stop. */
+export async function within<Result>(
+  context: Context,
+  work: Promise<Result>,
+): Promise<
+  | { readonly kind: 'done'; readonly value: Result }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'stopped' }
+> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<{ readonly kind: 'timeout' }>((resolve) => {
+    timer = setTimeout(() => resolve({ kind: 'timeout' }), context.timeoutMs);
+  });
+  try {
+    const done = work.then((value) => ({ kind: 'done', value }) as const);
+    const either = Promise.race([done, timeout]);
+    return (await untilStopped(context.stop, either)) ?? { kind: 'stopped' };
+  } finally {
+    clearTimeout(timer);
   }
 }
 

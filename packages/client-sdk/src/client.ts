@@ -51,6 +51,7 @@ export class QasidClient implements AsyncDisposable {
   #engine: Engine | undefined;
   #closing: Promise<void> | undefined;
   #undecryptable = 0;
+  #clockOffsetMs: number | undefined;
 
   private constructor(options: ClientOptions) {
     const { relay, store, clock = systemClock, socket } = options;
@@ -106,6 +107,14 @@ export class QasidClient implements AsyncDisposable {
   get status(): ConnectionStatus {
     if (this.#closing !== undefined) return 'closed';
     return this.#engine?.link.status ?? 'offline';
+  }
+
+  /**
+   * By how many milliseconds the relay's clock was ahead of this device's at the last connection. Either may
+   * be wrong; nothing depends on it but what people read as times of messages.
+   */
+  get clockOffsetMs(): number | undefined {
+    return this.#clockOffsetMs;
   }
 
   /** Devices of this account. */
@@ -371,7 +380,10 @@ export class QasidClient implements AsyncDisposable {
         this.#note('trouble', 'code' in known ? `${known.code as string}` : known.name);
         this.#emitter.emit('trouble', known);
       },
-      prove: (challenge) => this.#registrar.prove(challenge),
+      prove: (challenge) => {
+        this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
+        return this.#registrar.prove(challenge);
+      },
       proved: (answer) => this.#registrar.proved(answer),
     });
   }

@@ -4,7 +4,7 @@
  * The settings are written before the account exists, and `client.register` may be repeated: whatever a
  * crash interrupts, running the same command again finishes it.
  */
-import { openClient, type Context } from '../context.js';
+import { hintAtClock, openClient, within, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { readSettings, writeSettings, type ProfileSettings } from '../profile.js';
 import { choosePassphrase, hasSource, readPassphrase } from '../prompt.js';
@@ -36,7 +36,16 @@ export async function register(
     }
     // Not registered anywhere yet: a mistyped address may be corrected.
     if (before !== undefined && before.relay !== relay) writeSettings(profile, settings);
-    await client.register({ username });
+    const outcome = await within(context, client.register({ username }));
+    if (outcome.kind !== 'done') {
+      const seconds = context.timeoutMs / 1_000;
+      throw new CliError(
+        EXIT.network,
+        outcome.kind === 'timeout' ? `the relay did not answer within ${seconds} s` : 'stopped',
+        ['run the same command again: it goes on where it was'],
+      );
+    }
+    hintAtClock(context, client);
     const { account, device } = client.me;
     if (context.json) await output.json({ username, account, device, relay });
     output.note(`registered ${username} at ${relay}`);

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 
 import type { QasidClient, SentMessage } from '@qasid/client-sdk';
 
-import { untilStopped, withClient, type Context } from '../context.js';
+import { within, withClient, type Context } from '../context.js';
 import { codeOf, explain } from '../explain.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { grouped } from '../message-line.js';
@@ -97,9 +97,9 @@ async function sendLines(
     }
   }
   context.stop.removeEventListener('abort', stopped);
-  const missing = await within(context, Promise.all(waiting));
-  if (missing !== 'done') {
-    await failed(notConfirmed(context, client, `${waiting.size} messages`, missing));
+  const outcome = await within(context, Promise.all(waiting));
+  if (outcome.kind !== 'done') {
+    await failed(notConfirmed(context, client, `${waiting.size} messages`, outcome.kind));
   }
   process.stdin.destroy();
   return exitCode;
@@ -107,8 +107,18 @@ async function sendLines(
 
 /** Wait until the relay has stored it. */
 async function confirmed(context: Context, client: QasidClient, sent: SentMessage): Promise<void> {
-  const outcome = await within(context, sent.confirmed);
-  if (outcome !== 'done') throw notConfirmed(context, client, 'the message', outcome);
+  const trouble = storeTrouble(client);
+  const outcome = await within(context, Promise.race([sent.confirmed, trouble]));
+  if (outcome.kind !== 'done') throw notConfirmed(context, client, 'the message', outcome.kind);
+}
+
+/** Rejects when the store fails: waiting for the relay would hide what is really wrong. */
+function storeTrouble(client: QasidClient): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    client.on('trouble', (error) => {
+      if (codeOf(error)?.startsWith('STORE_') === true) reject(error);
+    });
+  });
 }
 
 function notConfirmed(
@@ -127,22 +137,6 @@ function notConfirmed(
   return new CliError(EXIT.network, reason, [
     `${what} stays in the outbox: the next send or receive delivers it`,
   ]);
-}
-
-async function within(
-  context: Context,
-  work: Promise<unknown>,
-): Promise<'done' | 'timeout' | 'stopped'> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<'timeout'>((resolve) => {
-    timer = setTimeout(() => resolve('timeout'), context.timeoutMs);
-  });
-  try {
-    const done = work.then(() => 'done' as const);
-    return (await untilStopped(context.stop, Promise.race([done, timeout]))) ?? 'stopped';
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function report(

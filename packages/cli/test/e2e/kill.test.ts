@@ -29,6 +29,12 @@ const random = seededRandom(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Lines typed and not confirmed yet, per sender. */
+const WINDOW = 4;
+
+/** Pause before the next line; the relay's quota is a burst of 120 sends and 2 per second after that. */
+const PACE_MS = 500;
+
 /** Types numbered lines into `qasid send bob --lines`, never the same one twice, and notes the answers. */
 class Sender {
   readonly queued = new Set<string>();
@@ -66,14 +72,18 @@ class Sender {
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event: { state: string; line: number } = JSON.parse(line);
       const text = typed[event.line - 1] ?? 'nothing was typed';
-      if (event.state === 'confirmed') this.confirmed.add(text);
+      if (event.state === 'queued') this.queued.add(text);
       else {
-        this.queued.add(text);
-        setTimeout(type, 40);
+        this.confirmed.add(text);
+        setTimeout(type, PACE_MS);
       }
     });
-    type();
-    type();
+    // A window of lines under way: some are always in each state when the blow falls.
+    for (let line = 0; line < WINDOW; line++) type();
+  }
+
+  get state(): string {
+    return stateOf(this.#child);
   }
 
   async kill(): Promise<void> {
@@ -92,6 +102,7 @@ class Sender {
 
 /** `qasid receive --follow` appending to a file. */
 class Receiver {
+  readonly name = 'bob';
   readonly file: string;
   readonly #home: string;
   #child: ChildProcess | undefined;
@@ -116,6 +127,10 @@ class Receiver {
     this.#child = child;
   }
 
+  get state(): string {
+    return stateOf(this.#child);
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     return gone(this.#child, signal);
   }
@@ -126,6 +141,10 @@ class Receiver {
     lines.pop();
     return lines.map((line) => JSON.parse(line));
   }
+}
+
+function stateOf(child: ChildProcess | undefined): string {
+  return `exit ${child?.exitCode}, signal ${child?.signalCode}`;
 }
 
 async function gone(
@@ -185,7 +204,14 @@ t.test(`${rounds} rounds of kill -9, QASID_KILL_SEED=${seed}`, { timeout: 0 }, a
       relay.start().catch(() => {}); // killed again before it was ready
     }
     if (round % 10 === 0) {
-      await until(`something is confirmed after round ${round}`, 30_000, () => progress() > before);
+      const what = `something is confirmed after round ${round}`;
+      await until(what, 30_000, () => progress() > before).catch((error: unknown) => {
+        t.comment(`relay ${relay.state}: ${relay.stderr.slice(-2_000)}`);
+        for (const { name, state, stderr } of [...senders, receiver]) {
+          t.comment(`${name} ${state}: ${stderr.slice(-2_000)}`);
+        }
+        throw error;
+      });
       before = progress();
     }
   }

@@ -119,8 +119,8 @@ export class RelayProcess {
     return `ws://127.0.0.1:${this.port}`;
   }
 
-  get pid(): number | undefined {
-    return this.#child?.pid;
+  get state(): string {
+    return `exit ${this.#child?.exitCode}, signal ${this.#child?.signalCode}`;
   }
 
   /** Start it; resolves when it has printed its address. */
