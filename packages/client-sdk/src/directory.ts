@@ -167,7 +167,9 @@ export class Directory {
       offeredIdentity: undefined,
     };
     await store.commit({
-      ...(trusted === undefined && { identities: [{ name: account, identityKey: offered }] }),
+      ...(trusted === undefined && {
+        identities: [{ name: account, identityKey: offered, firstUse: true }],
+      }),
       extra: { contacts: [contact] },
     });
     if (trusted === undefined) this.#options.onFirstUse(contact, offered);

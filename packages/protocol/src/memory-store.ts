@@ -4,7 +4,7 @@
  * Portable and complete: atomic commits, record versions, one-time prekeys that can be taken once, the
  * replay memory of last-resort prekeys. Nothing outlives the process.
  */
-import { copyBytes, toHex, type Bytes } from './bytes.js';
+import { copyBytes, samePublicBytes, toHex, type Bytes } from './bytes.js';
 import { StateError, StoreError } from './errors.js';
 import type {
   ProtocolStore,
@@ -83,6 +83,12 @@ export class MemoryStore<Extra = unknown> implements ProtocolStore<Extra> {
           'STORE_CONFLICT',
           `session record is at version ${version}, expected ${expectedVersion}`,
         );
+      }
+    }
+    for (const { name, identityKey, firstUse } of changes.identities ?? []) {
+      const known = this.#identities.get(name);
+      if (firstUse === true && known !== undefined && !samePublicBytes(known, identityKey)) {
+        throw new StoreError('STORE_CONFLICT', 'another identity key is remembered by now');
       }
     }
     for (const id of changes.removedPreKeys ?? []) {

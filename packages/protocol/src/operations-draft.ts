@@ -36,7 +36,11 @@ export class Draft {
         record: encodeSessionRecord(record),
         expectedVersion: version,
       })),
-      identities: [...this.identities].map(([name, identityKey]) => ({ name, identityKey })),
+      identities: [...this.identities].map(([name, identityKey]) => ({
+        name,
+        identityKey,
+        firstUse: true,
+      })),
     };
   }
 }

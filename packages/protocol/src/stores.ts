@@ -48,11 +48,22 @@ export interface StoredKemPreKey {
   readonly kind: KemPreKeyKind;
 }
 
+/** An identity key to remember for an account name. */
+export interface IdentityChange {
+  readonly name: string;
+  readonly identityKey: PublicKey;
+  /**
+   * True on first use: if another key is remembered by now, the adapter throws `STORE_CONFLICT` and writes
+   * nothing, or two first messages at once could put one key in the place of another. Absent when a person
+   * decided: the key replaces any other.
+   */
+  readonly firstUse?: boolean;
+}
+
 /** Everything one operation changes. Absent members change nothing. */
 export interface StoreChanges<Extra = unknown> {
   readonly sessions?: readonly SessionChange[];
-  /** Identity keys to remember per account name (trust on first use, or replaced by a person). */
-  readonly identities?: readonly { readonly name: string; readonly identityKey: PublicKey }[];
+  readonly identities?: readonly IdentityChange[];
   /**
    * One-time prekeys that opened a session: delete them. If one of them is not there any more, throw
    * `STATE_NO_PREKEY` and write nothing: two sessions may not come from one one-time prekey.

@@ -15,6 +15,7 @@ import {
   type StoreChanges,
   type StoredKemPreKey,
   type Versioned,
+  samePublicBytes,
 } from '@qasid/protocol';
 
 import type {
@@ -180,6 +181,12 @@ export class MemoryStore implements ClientStore {
           'STATE_PREKEY_REPLAYED',
           'last-resort prekey met this base key before',
         );
+      }
+    }
+    for (const { name, identityKey, firstUse } of changes.identities ?? []) {
+      const known = this.#identities.get(name);
+      if (firstUse === true && known !== undefined && !samePublicBytes(known, identityKey)) {
+        throw new StoreError('STORE_CONFLICT', 'another identity key is remembered by now');
       }
     }
     for (const { clientId } of changes.extra?.seen ?? []) {

@@ -11,6 +11,8 @@ import {
   type SessionChange,
   type StoreChanges,
   type UsedKemPreKey,
+  samePublicBytes,
+  type PublicKey,
 } from '@qasid/protocol';
 import type Database from 'better-sqlite3';
 
@@ -57,7 +59,8 @@ export class SqliteWriter {
 
   #writeKeys(changes: StoreChanges<ClientExtra>): void {
     for (const change of changes.sessions ?? []) this.#writeSession(change);
-    for (const { name, identityKey } of changes.identities ?? []) {
+    for (const { name, identityKey, firstUse } of changes.identities ?? []) {
+      if (firstUse === true) this.#refuseOtherIdentity(name, identityKey);
       const value = this.#vault.seal(`identity/${name}`, identityKey);
       this.#run(
         'INSERT INTO identity VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
@@ -86,6 +89,18 @@ export class SqliteWriter {
   }
 
   /** A deleted session leaves its version behind, so that a stale writer never finds its number again. */
+  #refuseOtherIdentity(name: string, identityKey: PublicKey): void {
+    const row = this.#get(
+      'SELECT value FROM identity WHERE key = ?',
+      this.#vault.rowKey('identity', name),
+    ) as { readonly value: Uint8Array } | undefined;
+    if (row === undefined) return;
+    const known = this.#vault.open(`identity/${name}`, row.value);
+    if (!samePublicBytes(known, identityKey)) {
+      throw new StoreError('STORE_CONFLICT', 'another identity key is remembered by now');
+    }
+  }
+
   #writeSession(change: SessionChange): void {
     const name = addressText(change.address);
     const key = this.#vault.rowKey('session', name);

@@ -133,6 +133,19 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.ok((await store.loadSession(toAddress(OTHER, 1)))!.version > 2, 'versions never fall back');
   });
 
+  await t.test(`${maker.name}: ATK-B12 two first uses at once: the first key stays`, async (t) => {
+    const store = await maker.open(t);
+    const first = { name: OTHER, identityKey: publicKey(12), firstUse: true };
+    await store.commit({ identities: [first] });
+    await store.commit({ identities: [first] });
+    await t.rejects(store.commit({ identities: [{ ...first, identityKey: publicKey(13) }] }), {
+      code: 'STORE_CONFLICT',
+    });
+    t.strictSame(await store.loadIdentity(OTHER), publicKey(12));
+    await store.commit({ identities: [{ name: OTHER, identityKey: publicKey(13) }] });
+    t.strictSame(await store.loadIdentity(OTHER), publicKey(13), 'a person may decide otherwise');
+  });
+
   await t.test(`${maker.name}: a refused commit writes nothing (ATK-J07)`, async (t) => {
     const store = await maker.open(t);
     await store.commit({

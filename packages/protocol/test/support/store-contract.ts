@@ -125,6 +125,21 @@ export function storeContract(t: Test, make: () => Promise<StoreUnderTest>): voi
     t.strictSame(Array.from((await store.loadPreKey(1)) ?? []), [7]);
   });
 
+  run('ATK-B12 two first uses at once: the first key stays', async (t, { store }) => {
+    const first = { name: alice.name, identityKey: key(1), firstUse: true };
+    await store.commit({ identities: [first] });
+    await store.commit({ identities: [first] });
+    await t.rejects(
+      store.commit({
+        identities: [{ ...first, identityKey: key(2) }],
+        preKeys: [{ id: 99, record: new Uint8Array([1]) }],
+      }),
+      { code: 'STORE_CONFLICT' },
+    );
+    t.strictSame(Array.from((await store.loadIdentity(alice.name)) ?? []), Array.from(key(1)));
+    t.equal(await store.loadPreKey(99), undefined, 'nothing of that commit was written');
+  });
+
   run(
     'identities are per account name, and replaced when a person decides',
     async (t, { store }) => {
