@@ -1,10 +1,11 @@
 /**
- * 01 Primitives. The portable provider: everything on the noble libraries, no platform but randomness.
+ * 01 Primitives. The portable provider: the noble libraries, our X25519 and ML-KEM, no platform but
+ * randomness.
  *
  * Only files in crypto/ import @noble/*. Spec: spec/01-primitives.md.
  */
 import { cbc } from '@noble/ciphers/aes.js';
-import { ed25519, x25519 as curve } from '@noble/curves/ed25519.js';
+import { ed25519 } from '@noble/curves/ed25519.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 
@@ -23,9 +24,10 @@ import { isAllZero } from './constant-time.js';
 import { verifyEd25519 } from './ed25519.js';
 import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
-import { expectLength } from './lengths.js';
+import { expectLength, expectNotWiped } from './lengths.js';
 import type { CryptoProvider } from './provider.js';
 import { webRandomBytes } from './random.js';
+import { scalarMultiply, scalarMultiplyBase } from './x25519.js';
 import { signXeddsa, verifyXeddsa } from './xeddsa.js';
 
 function nobleSha256(...parts: readonly Uint8Array[]): Bytes {
@@ -48,18 +50,14 @@ function nobleHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
 
 /** Public key of a clamped private key. */
 export function noblePublicKey(secret: PrivateKey): PublicKey {
-  return toPublicKey(concatBytes(TYPE_BYTE, curve.scalarMultBase(secret)));
+  expectNotWiped(secret);
+  return toPublicKey(concatBytes(TYPE_BYTE, scalarMultiplyBase(secret)));
 }
 
 /** X25519 with the check for an all-zero result. */
 export function nobleX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
-  let shared: Bytes;
-  try {
-    shared = own(curve.scalarMult(secret, theirs.subarray(1)));
-  } catch (cause) {
-    // The library refuses the all-zero result itself; lengths were checked by the types.
-    throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement', { cause });
-  }
+  expectNotWiped(secret);
+  const shared = scalarMultiply(secret, theirs.subarray(1));
   if (isAllZero(shared)) {
     throw new VerificationError('VERIFY_KEY_AGREEMENT', 'invalid key agreement');
   }

@@ -34,7 +34,7 @@ import { isAllZero } from './constant-time.js';
 import { isStrictEd25519Key } from './ed25519.js';
 import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
-import { expectLength } from './lengths.js';
+import { expectLength, expectNotWiped } from './lengths.js';
 import type { Sponge } from './mlkem.js';
 import { noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
 import { KeyCache } from './node-keys.js';
@@ -65,11 +65,13 @@ function nodeHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
 }
 
 function nodePublicKey(secret: PrivateKey): PublicKey {
+  expectNotWiped(secret);
   if (!nativeCurves()) return noblePublicKey(secret);
   return withType(x25519Keys.derive(secret));
 }
 
 function nodeX25519(secret: PrivateKey, theirs: PublicKey): Bytes {
+  expectNotWiped(secret);
   if (!nativeCurves()) return nobleX25519(secret, theirs);
   return agree(secret, theirs);
 }

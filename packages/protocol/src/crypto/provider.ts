@@ -45,7 +45,7 @@ export interface IncrementalEncapsulation {
 /**
  * The primitives, synchronous. Returned arrays are fresh and owned by the caller. A provider may cache
  * imported forms of a private key by the identity of its array, so a private key array is never rewritten
- * except by `wipe`, after which it is not used again.
+ * except by `wipe`; a wiped one is refused with UsageError `USAGE_ARGUMENT`.
  */
 export interface CryptoProvider {
   /** `'noble'` or `'node'`, for benches and bug reports. */

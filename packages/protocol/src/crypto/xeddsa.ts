@@ -12,10 +12,10 @@ import type { EdwardsPoint } from '@noble/curves/abstract/edwards.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
-import { UsageError } from '../errors.js';
 import { wipe } from '../secret.js';
 import type { PrivateKey, PublicKey } from '../types.js';
 import { equalBytes } from './constant-time.js';
+import { expectLength, expectNotWiped } from './lengths.js';
 
 /** SHA-512 of the parts joined. Each provider brings its own. */
 export type Sha512 = (...parts: readonly Uint8Array[]) => Bytes;
@@ -29,7 +29,7 @@ const { Fp, Fn } = Point;
  * @param random - 64 fresh bytes; the nonce stays unpredictable even if they are not, since the key and
  *   the message are hashed with them, but they are required.
  * @returns 64 bytes.
- * @throws UsageError `USAGE_LENGTH` when `random` is not 64 bytes.
+ * @throws UsageError `USAGE_LENGTH` when `random` is not 64 bytes, `USAGE_ARGUMENT` for a wiped key.
  *
  * Source: 01 §3.2. Vectors: sessions/xeddsa.json.
  */
@@ -39,12 +39,8 @@ export function signXeddsa(
   random: Uint8Array,
   parts: readonly Uint8Array[],
 ): Bytes {
-  if (random.length !== 64) {
-    throw new UsageError(
-      'USAGE_LENGTH',
-      `signature randomness of ${random.length} bytes, expected 64`,
-    );
-  }
+  expectNotWiped(secret);
+  expectLength(random, 64, 'signature randomness');
   const a = littleEndian(secret) % Fn.ORDER;
   const edwardsKey = Point.BASE.multiply(a).toBytes();
   const nonceHash = sha512(NONCE_PREFIX, secret, ...parts, random);
