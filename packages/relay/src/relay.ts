@@ -17,7 +17,7 @@ import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
 import type { OpenedStore } from './store/sqlite.js';
 import type { EngineOptions } from './store/sqlite-engine.js';
-import type { Listening } from './transport/port.js';
+import type { Listening, Transport } from './transport/port.js';
 import { chooseTransport } from './transport/choose.js';
 
 /** A relay that is up. */
@@ -43,6 +43,7 @@ export interface RunningRelay {
 export interface RelayParts {
   readonly clock?: Clock;
   readonly log?: Log;
+  readonly transport?: Transport;
   /** Wraps the store, e.g. in one that fails. */
   readonly wrapStore?: (store: RelayStore) => RelayStore;
 }
@@ -102,7 +103,9 @@ export async function startRelay(
   let listening: Listening;
   let transportName: 'uws' | 'ws';
   try {
-    const { transport, isFallback } = await chooseTransport(config.transport);
+    const { transport, isFallback } = parts.transport
+      ? { transport: parts.transport, isFallback: false }
+      : await chooseTransport(config.transport);
     if (isFallback) log.write('warn', 'FALLBACK_TRANSPORT', { adapter: transport.name });
     transportName = transport.name;
     listening = await transport.listen(
@@ -158,6 +161,8 @@ async function stop(services: Services, listening: Listening): Promise<void> {
   services.mailboxes.stopSweeping();
   for (const connection of connections) connection.drain(0);
   await context.writer.flushed();
+  // The answers to what was committed last are still on their way to their sockets.
+  await new Promise((resolve) => setImmediate(resolve));
   for (const connection of connections) connection.end('RESTART');
   // Let answers and close frames leave before the sockets are torn down.
   const deadlineMs = context.clock.monotonicMs() + CLOSE_GRACE_MS;
