@@ -22,7 +22,7 @@ import { StateError, VerificationError } from './errors.js';
 import { LABEL_MESSAGE_KEYS } from './labels.js';
 import { MESSAGE_MAC_BYTES } from './limits.js';
 import { wipe, type Transition } from './secret.js';
-import { spqrReceive, spqrSend, type SpqrState } from './spqr/index.js';
+import { abandonSpqrState, spqrReceive, spqrSend, type SpqrState } from './spqr/index.js';
 import type { PublicKey } from './types.js';
 import { encodeSignalMessageBody, type SignalMessage } from './wire/messages.js';
 
@@ -155,8 +155,10 @@ export function openMessage(
   // 07 §5 step 1: duplicates and far jumps are told here, before SPQR or the MAC.
   const { ratchetKey, counter } = message;
   const plan = prepareReceive(crypto, state.ratchet, ratchetKey, counter, forwardJumpsMax);
+  let spqrNext: SpqrState | undefined;
   try {
     const spqr = spqrReceive(crypto, state.spqr, message.spqr);
+    spqrNext = spqr.state;
     const plaintext = checkAndDecrypt(
       crypto,
       state,
@@ -174,6 +176,7 @@ export function openMessage(
     };
   } catch (error) {
     abandonReceive(plan);
+    if (spqrNext !== undefined) abandonSpqrState(state.spqr, spqrNext);
     throw error;
   }
 }

@@ -226,6 +226,15 @@ export function spqrProgress(state: SpqrState): SpqrProgress | undefined {
   };
 }
 
+/**
+ * Give `next` up for the state it was made from, when a message that SPQR took is refused after all: wipes
+ * every secret of `next` that `state` does not hold too.
+ */
+export function abandonSpqrState(state: SpqrState, next: SpqrState): void {
+  const kept = new Set(stateSecrets(state));
+  for (const secret of stateSecrets(next)) if (!kept.has(secret)) wipe(secret);
+}
+
 /** 06 §2.2. */
 function receiveSameVersion(
   crypto: CryptoProvider,
@@ -371,11 +380,9 @@ function withEpoch(
   return addEpoch(crypto, chain, epochSecret.epoch, epochSecret.secret);
 }
 
-/** A step was refused half-way: wipe what it made, which is all that `state` does not hold itself. */
+/** A step was refused half-way: wipe what it made. */
 function wipeNew(state: SpqrState, braid: Braid, chain: SpqrChain | undefined): void {
-  const kept = new Set(stateSecrets(state));
-  const made = [...braidSecrets(braid), ...(chain === undefined ? [] : chainSecrets(chain))];
-  for (const secret of made) if (!kept.has(secret)) wipe(secret);
+  abandonSpqrState(state, { negotiation: undefined, chain, braid });
 }
 
 function stateSecrets(state: SpqrState): Uint8Array[] {

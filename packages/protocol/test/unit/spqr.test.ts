@@ -19,6 +19,11 @@ import {
   spqrSend,
 } from '#src/spqr/index.js';
 import { decodePayload, decodePreamble, encodeMessage, type Payload } from '#src/spqr/message.js';
+import { decryptMessage } from '#src/session.js';
+import { decodeSessionRecord } from '#src/session-record.js';
+import { decodeSignalMessage } from '#src/wire/messages.js';
+import type { EncryptedMessage } from '#src/operations.js';
+import { makeParty, NOW_MS } from '../support/party.js';
 import { converse, pair, secretsOf, type Side, sides } from '../support/spqr.js';
 
 const hex = (text: string): Uint8Array => fromHex(text) as Uint8Array;
@@ -482,4 +487,51 @@ t.test('both providers make the same states', (t) => {
   t.equal(toHex(encodeSpqrState(one.a.state)), toHex(encodeSpqrState(other.a.state)));
   t.equal(toHex(encodeSpqrState(one.b.state)), toHex(encodeSpqrState(other.b.state)));
   t.end();
+});
+
+t.test('ATK-C04 a message whose MAC fails leaves nothing of what it made', async (t) => {
+  const alice = makeParty(crypto);
+  const bob = makeParty(crypto);
+  const bundle = await bob.bundle();
+  const [first] = await alice.operations.encrypt(
+    [{ remote: bob.address, plaintext: new Uint8Array(3), bundle }],
+    NOW_MS,
+  );
+  await bob.operations.decrypt(alice.address, 3, (first as EncryptedMessage).bytes, NOW_MS);
+  const [reply] = await bob.operations.encrypt(
+    [{ remote: alice.address, plaintext: new Uint8Array(3) }],
+    NOW_MS,
+  );
+  const stored = await alice.store.loadSession(bob.address);
+  const record = decodeSessionRecord(stored?.record as Uint8Array);
+  const { bytes } = reply as EncryptedMessage;
+  const forged = bytes.slice();
+  forged[forged.length - 1] = (forged[forged.length - 1] ?? 0) ^ 1;
+
+  // Arrays that remember what is sliced off them: chain values and keys are parts of longer outputs.
+  const made: Uint8Array[] = [];
+  class Remembering extends Uint8Array<ArrayBuffer> {
+    override slice(start?: number, end?: number): Uint8Array<ArrayBuffer> {
+      const part = super.slice(start, end);
+      made.push(part);
+      return part;
+    }
+  }
+  const remembering: CryptoProvider = {
+    ...crypto,
+    hkdfSha256: (salt, ikm, info, length) => {
+      const output = new Remembering(new ArrayBuffer(length));
+      output.set(crypto.hkdfSha256(salt, ikm, info, length));
+      made.push(output);
+      return output;
+    },
+  };
+  const input = { local: alice.address, remote: bob.address };
+  t.throws(
+    () => decryptMessage(remembering, record, { ...input, message: decodeSignalMessage(forged) }),
+    { code: 'VERIFY_DECRYPTION' },
+  );
+  t.ok(made.length >= 8, `${made.length} secrets were derived`);
+  t.equal(made.filter((value) => value.some((byte) => byte !== 0)).length, 0, 'all are wiped');
+  t.ok(decryptMessage(crypto, record, { ...input, message: decodeSignalMessage(bytes) }));
 });
