@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRIES = [
   { folder: 'packages/protocol', entry: 'dist/index.d.ts', report: 'protocol' },
   { folder: 'packages/protocol', entry: 'dist/envelope/index.d.ts', report: 'envelope' },
+  { folder: 'packages/protocol', entry: 'dist/libsignal/index.d.ts', report: 'libsignal' },
   { folder: 'packages/client-sdk', entry: 'dist/index.d.ts', report: 'client-sdk' },
   { folder: 'packages/client-sdk', entry: 'dist/node.d.ts', report: 'node' },
 ];
