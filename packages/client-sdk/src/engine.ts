@@ -93,6 +93,8 @@ export class Engine {
       crypto,
       store,
       local: toAddress(profile.account, profile.device),
+      // Every peer on a Qasid relay writes canonical messages: what is not is somebody's experiment.
+      profile: 'strict',
     });
     this.link = new RelayLink({
       url: platform.url,

@@ -26,6 +26,7 @@ export type DecodeErrorCode =
   | 'DECODE_VERSION_TOO_OLD'
   | 'DECODE_VERSION_UNKNOWN'
   | 'DECODE_VERSION_MISMATCH' // message version differs from the stored state's
+  | 'DECODE_NOT_CANONICAL' // strict profile only: what parity would accept and count
   | 'DECODE_PREKEY_MESSAGE' // fields that do not fit together
   | 'DECODE_SESSION_RECORD'
   | 'DECODE_SPQR_STATE'

@@ -81,6 +81,9 @@ export { ProtoReader, ProtoWriter } from './wire/protobuf.js';
 // 08 Session: a store in memory
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.js';
 
+// 08 Session: profiles
+export type { Leniency, Profile } from './strictness.js';
+
 // 08 Session: what a program calls
 export {
   Operations,

@@ -4,6 +4,7 @@
 import { encodeSessionRecord, type SessionRecord } from './session-record.js';
 import type { Transition } from './secret.js';
 import type { StoreChanges } from './stores.js';
+import type { Leniency } from './strictness.js';
 import { addressText, type Address, type PublicKey } from './types.js';
 
 /** A decoded record and the store version it was read at or written as; 0 when the store has none. */
@@ -18,6 +19,8 @@ export class Draft {
   /** First uses, by account name. */
   readonly identities: Map<string, PublicKey> = new Map();
   readonly consumed: Uint8Array[] = [];
+  /** What was lenient about the input; told once the commit is durable. */
+  readonly tolerated: Leniency[] = [];
 
   step<Output>(
     address: Address,

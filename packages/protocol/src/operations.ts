@@ -10,6 +10,7 @@ import type { CryptoProvider } from './crypto/provider.js';
 import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
 import { Draft, type Loaded } from './operations-draft.js';
+import { AddressLocks } from './operations-locks.js';
 import {
   decodeKemPreKeyRecord,
   decodePreKeyRecord,
@@ -29,6 +30,14 @@ import {
   type SessionRecord,
 } from './session-record.js';
 import type { ProtocolStore, StoreChanges } from './stores.js';
+import {
+  bundleLeniencies,
+  judge,
+  messageLeniencies,
+  preKeyMessageLeniencies,
+  type Leniency,
+  type Profile,
+} from './strictness.js';
 import { addressText, type Address, type KeyPair, type PublicKey } from './types.js';
 import {
   decodePreKeySignalMessage,
@@ -80,6 +89,13 @@ export interface OperationsOptions<Extra> {
   readonly local: Address;
   /** Decoded records to keep; default `MAX_CACHED_RECORDS`. */
   readonly cachedSessionsMax?: number | undefined;
+  /**
+   * `'parity'` (default): accept what compatible peers accept. `'strict'`: refuse messages and keys that
+   * are not canonical, and handshakes that bind no addresses.
+   */
+  readonly profile?: Profile | undefined;
+  /** Called for each thing tolerated in an accepted message or bundle, after its commit: for a counter. */
+  readonly onTolerated?: ((leniency: Leniency) => void) | undefined;
 }
 
 /**
@@ -92,15 +108,19 @@ export class Operations<Extra = unknown> {
   readonly #store: ProtocolStore<Extra>;
   readonly #local: Address;
   readonly #cachedMax: number;
+  readonly #profile: Profile;
+  readonly #onTolerated: ((leniency: Leniency) => void) | undefined;
   /** In order of last use, oldest first. */
   readonly #cache = new Map<string, Loaded>();
-  readonly #locks = new Map<string, Promise<void>>();
+  readonly #locks = new AddressLocks();
   #identity: Promise<KeyPair> | undefined;
 
   constructor(options: OperationsOptions<Extra>) {
     this.#crypto = options.crypto;
     this.#store = options.store;
     this.#local = options.local;
+    this.#profile = options.profile ?? 'parity';
+    this.#onTolerated = options.onTolerated;
     this.#cachedMax = options.cachedSessionsMax ?? MAX_CACHED_RECORDS;
   }
 
@@ -152,6 +172,7 @@ export class Operations<Extra = unknown> {
       if (bundle.deviceId !== remote.deviceId) {
         throw new UsageError('USAGE_ARGUMENT', 'the bundle belongs to another device');
       }
+      this.#judge(draft, () => bundleLeniencies(this.#crypto, bundle));
       await this.#checkTrust(draft, remote.name, bundle.identityKey);
       const identity = await this.#ownIdentity();
       const localRegistrationId = await this.#store.loadLocalRegistrationId();
@@ -203,7 +224,7 @@ export class Operations<Extra = unknown> {
     }
     return this.#run([remote], () =>
       type === MESSAGE_TYPE_PREKEY
-        ? this.#decryptPreKey(remote, decodePreKeySignalMessage(bytes), extra)
+        ? this.#decryptPreKey(remote, bytes, extra)
         : this.#decryptPlain(remote, bytes, extra),
     );
   }
@@ -214,11 +235,12 @@ export class Operations<Extra = unknown> {
     extra: ((opened: DecryptedMessage) => Extra) | undefined,
   ): Promise<DecryptedMessage> {
     const message = decodeSignalMessage(bytes);
+    const draft = new Draft();
+    this.#judge(draft, () => messageLeniencies(message));
     const { record, version } = await this.#load(remote);
     const input = { local: this.#local, remote, message };
     const opened = decryptMessage(this.#crypto, record, input);
     const remoteIdentity = remoteIdentityOf(currentOf(opened.state));
-    const draft = new Draft();
     const firstUse = await this.#checkTrust(draft, remote.name, remoteIdentity);
     const plaintext = draft.step(remote, version, opened);
     const result = { plaintext, remoteIdentity, newSession: false, firstUse };
@@ -228,17 +250,20 @@ export class Operations<Extra = unknown> {
 
   async #decryptPreKey(
     remote: Address,
-    message: PreKeySignalMessage,
+    bytes: Uint8Array,
     extra: ((opened: DecryptedMessage) => Extra) | undefined,
   ): Promise<DecryptedMessage> {
-    const { record, version } = await this.#load(remote);
+    const message = decodePreKeySignalMessage(bytes);
+    const ends = { local: this.#local, remote };
     const draft = new Draft();
+    this.#judge(draft, () => preKeyMessageLeniencies(this.#crypto, message, bytes, ends));
+    const { record, version } = await this.#load(remote);
     // Only a look-up: the identity is remembered by the commit, after the message has authenticated.
     const firstUse = await this.#checkTrust(draft, remote.name, message.identityKey);
     // A late message of a known session needs no prekeys: its one-time prekey is gone already.
     const newSession = !isKnownSession(record, message);
     const accept = newSession ? await this.#loadAcceptKeys(message) : undefined;
-    const input = { local: this.#local, remote, message, accept };
+    const input = { ...ends, message, accept };
     let plaintext: Bytes;
     try {
       plaintext = draft.step(remote, version, decryptPreKeyMessage(this.#crypto, record, input));
@@ -403,11 +428,20 @@ export class Operations<Extra = unknown> {
       this.#remember(key, { record, version: version + 1 });
     }
     wipe(...draft.consumed);
+    for (const leniency of draft.tolerated) this.#onTolerated?.(leniency);
+  }
+
+  /** Looks only when somebody wants to know: in parity without a listener nothing is computed. */
+  #judge(draft: Draft, find: () => readonly Leniency[]): void {
+    if (this.#profile === 'parity' && this.#onTolerated === undefined) return;
+    const found = find();
+    judge(this.#profile, found);
+    draft.tolerated.push(...found);
   }
 
   /** Run `body` alone on its addresses; repeat it when it worked on state that was no longer the store's. */
   async #run<Result>(remotes: readonly Address[], body: () => Promise<Result>): Promise<Result> {
-    const unlock = await this.#lock(remotes);
+    const unlock = await this.#locks.acquire(remotes);
     try {
       for (let attempt = 1; ; attempt++) {
         try {
@@ -438,29 +472,6 @@ export class Operations<Extra = unknown> {
       outdated = true;
     }
     return outdated;
-  }
-
-  /** Wait for every address, in one order for all callers so that no two wait for each other. */
-  async #lock(remotes: readonly Address[]): Promise<() => void> {
-    const keys = [...new Set(remotes.map(addressText))].sort();
-    const releases: (() => void)[] = [];
-    for (const key of keys) {
-      const before = this.#locks.get(key);
-      let release = (): void => undefined;
-      const held = new Promise<void>((resolve) => {
-        release = resolve;
-      });
-      const tail = before === undefined ? held : before.then(() => held);
-      this.#locks.set(key, tail);
-      await before;
-      releases.push(() => {
-        release();
-        if (this.#locks.get(key) === tail) this.#locks.delete(key);
-      });
-    }
-    return () => {
-      for (const release of releases) release();
-    };
   }
 }
 

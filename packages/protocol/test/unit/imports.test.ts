@@ -38,6 +38,7 @@ const CHAPTERS: readonly (readonly [string, number])[] = [
   ['triple-ratchet', 7],
   ['session', 8],
   ['repair', 8],
+  ['strictness', 8],
   ['sender-keys', 9],
   ['sealed-sender/', 10],
   ['hpke', 16],
