@@ -134,6 +134,7 @@ export class Engine {
     this.#inbox = new Inbox({
       store,
       clock,
+      crypto,
       operations: this.operations,
       directory: this.directory,
       self: this.#self,

@@ -16,6 +16,7 @@ import {
   toAddress,
   toHex,
   type Bytes,
+  type CryptoProvider,
   type DecryptedMessage,
   type Operations,
 } from '@qasid/protocol';
@@ -50,6 +51,7 @@ export const DAY_MS = 86_400_000;
 export interface InboxOptions {
   readonly store: ClientStore;
   readonly clock: Clock;
+  readonly crypto: Pick<CryptoProvider, 'sha256'>;
   readonly operations: Operations<ClientExtra>;
   readonly directory: Directory;
   readonly self: { readonly account: string; readonly device: number };
@@ -169,7 +171,9 @@ export class Inbox {
 
   /** Resolves when the envelope may be acknowledged; rejects when it must come again. */
   async #process(delivery: Delivery): Promise<void> {
-    if (await this.#options.store.hasSeen(delivery.clientId)) return;
+    const { store } = this.#options;
+    if (await store.hasSeen(delivery.clientId)) return;
+    if (await store.hasSeen(this.#failureId(delivery))) return;
     await this.#open(delivery, undefined);
   }
 
@@ -353,7 +357,17 @@ export class Inbox {
       status: 'failed',
       cause: error instanceof QasidError ? error.code : 'INTERNAL_INVARIANT',
     };
-    await this.#commitUnlessSeen({ ...this.#done(delivery, held), messagesAdded: [row] });
+    // ATK-B07: these bytes are done with, but not the client id: the right bytes may still come under it.
+    const clientId = this.#failureId(delivery);
+    await this.#commitUnlessSeen({
+      ...this.#done({ ...delivery, clientId }, held),
+      messagesAdded: [row],
+    });
+  }
+
+  /** Names one envelope by what it holds. */
+  #failureId({ clientId, body }: Delivery): Bytes {
+    return this.#options.crypto.sha256(clientId, body).slice(0, 16);
   }
 
   async #commitUnlessSeen(extra: ClientExtra): Promise<void> {
