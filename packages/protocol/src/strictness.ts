@@ -73,8 +73,8 @@ export function bundleLeniencies(
  * @throws DecodeError `DECODE_NOT_CANONICAL` when `found` is not empty and `profile` is `'strict'`.
  */
 export function judge(profile: Profile, found: readonly Leniency[]): void {
-  const first = found[0];
-  if (profile === 'strict' && first !== undefined) {
-    throw new DecodeError('DECODE_NOT_CANONICAL', `refused by the strict profile: ${first}`);
+  const what = found[0];
+  if (profile === 'strict' && what !== undefined) {
+    throw new DecodeError('DECODE_NOT_CANONICAL', `refused by the strict profile: ${what}`);
   }
 }

@@ -63,7 +63,7 @@ function layerOf(file: string): Layer | undefined {
   // The façade for programs written for another library: it may use all, and nobody uses it.
   if (name.startsWith('libsignal/')) return { kind: 'facade' };
   if (name === 'memory-store') return { kind: 'stores' };
-  if (name === 'operations-draft') return { kind: 'operations' };
+  if (name.startsWith('operations-')) return { kind: 'operations' };
   if (name === 'stores' || name === 'operations' || name === 'index') return { kind: name };
   const chapter = CHAPTERS.find(([prefix]) => name.startsWith(prefix));
   return chapter && { kind: 'chapter', number: chapter[1] };
