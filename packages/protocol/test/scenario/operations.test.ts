@@ -18,6 +18,7 @@ import { makeParty, NOW_MS, type Party } from '../support/party.js';
 /** A store whose commits can be made to fail, late, as a full disk does. */
 class FailingStore extends MemoryStore<string> {
   failures = 0;
+  refused = 0;
   commits: StoreChanges<string>[] = [];
   override async commit(changes: StoreChanges<string>): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
@@ -25,7 +26,12 @@ class FailingStore extends MemoryStore<string> {
       this.failures -= 1;
       throw new StoreError('STORE_FULL', 'no space left');
     }
-    await super.commit(changes);
+    try {
+      await super.commit(changes);
+    } catch (error) {
+      this.refused += 1;
+      throw error;
+    }
     this.commits.push(changes);
   }
 }
@@ -203,6 +209,7 @@ t.test('ATK-C09 calls at the same time never share a message key', async (t) => 
   const messages = await Promise.all(Array.from({ length: 40 }, (_, i) => send(a, b, `m${i}`)));
   const counters = new Set(messages.map((message) => decodeSignalMessage(message.bytes).counter));
   t.equal(counters.size, 40);
+  t.equal(a.store.refused, 0, 'they waited for each other');
   const texts = await Promise.all(messages.map((message) => open(b, a, message)));
   t.strictSame(
     texts,
@@ -260,7 +267,7 @@ t.test(
   },
 );
 
-t.test('a changed identity key stops both directions until a person decides', async (t) => {
+t.test('ATK-F01 a changed identity key stops both directions until a person decides', async (t) => {
   const a = failingParty();
   const b = failingParty();
   await introduce(a, b);
