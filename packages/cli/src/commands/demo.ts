@@ -70,9 +70,10 @@ async function letter(
   text: string,
 ): Promise<void> {
   await stage.run(page, from, ['send', to, text]);
-  const [held, ...more] = await stage.heldByRelay();
-  if (held === undefined || more.length > 0) {
-    throw new CliError(EXIT.failed, `the relay holds ${more.length} letters, not one`);
+  const letters = await stage.heldByRelay(1);
+  const held = letters[0];
+  if (held === undefined || letters.length > 1) {
+    throw new CliError(EXIT.failed, `the relay holds ${letters.length} letters, not one`);
   }
   const bytes = new TextEncoder().encode(text).length;
   await page.text(
@@ -100,7 +101,7 @@ async function checkRelay(stage: Stage, page: Page): Promise<void> {
   const control = stage.searchRelay('alice');
   if (control.times === 0) throw new CliError(EXIT.failed, 'the search of the files does not work');
   await page.check(`the same search finds the username "alice", which a relay does know`);
-  if ((await stage.heldByRelay()).length > 0) {
+  if ((await stage.heldByRelay(0)).length > 0) {
     throw new CliError(EXIT.failed, 'the relay kept a letter that was received');
   }
   await page.check('the relay deleted both letters once they were received');
@@ -178,9 +179,15 @@ class Stage {
   }
 
   /** Ciphertexts that lie at the relay now. */
-  async heldByRelay(): Promise<readonly Uint8Array[]> {
+  /** The envelopes in the relay's files, after waiting a while for there to be `expected`. */
+  async heldByRelay(expected: number): Promise<readonly Uint8Array[]> {
     const { storedEnvelopes } = await import('@qasid/relay');
-    return (storedEnvelopes(this.#data) ?? []).map(({ body }) => body);
+    // An acknowledgement is not answered, so the reader is gone before the relay has deleted.
+    for (let tries = 0; ; tries++) {
+      const held = (storedEnvelopes(this.#data) ?? []).map(({ body }) => body);
+      if (held.length === expected || tries === 200) return held;
+      await new Promise((done) => setTimeout(done, 50));
+    }
   }
 
   searchRelay(text: string): Occurrences {
