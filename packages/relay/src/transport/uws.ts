@@ -39,6 +39,7 @@ export async function loadUwsTransport(): Promise<Transport> {
 
 async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise<Listening> {
   const host = options.host === 'localhost' ? '127.0.0.1' : options.host;
+  await checkAddress(host, options.port);
   // A relay that is restarted must not wait a minute for its old connections to leave TIME_WAIT. The
   // library sets no SO_REUSEADDR, and SO_REUSEPORT only for a port that is named and not exclusive: so
   // every port is named, and as it may then be shared with another relay, we look first.
@@ -103,6 +104,17 @@ async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise
         },
       });
     });
+  });
+}
+
+/** Whether `host` is an address of this machine; the library would not say why it cannot listen there. */
+function checkAddress(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError(error.code ?? 'unknown', host, port, error));
+    });
+    server.listen(0, host, () => server.close(() => resolve()));
   });
 }
 

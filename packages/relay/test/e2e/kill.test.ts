@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import { toHex } from '@qasid/protocol/envelope';
 import t from 'tap';
 import { fakePrekeys, newPerson, type Person, TestClient } from '../support/client.js';

@@ -9,7 +9,7 @@ import {
   request,
   type RequestOp,
 } from '@qasid/protocol/envelope';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import { NO_QUOTAS, type RelayOptions, type RunningRelay, startRelay } from '@qasid/relay';
 import t, { type Test } from 'tap';
 import {

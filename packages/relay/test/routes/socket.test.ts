@@ -1,6 +1,6 @@
 // The routes and services over ports: no network, no waiting.
 import { StoreError } from '@qasid/protocol/envelope';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import { DEFAULT_CONFIG, NO_QUOTAS } from '@qasid/relay';
 import t from 'tap';
 import { FatalStoreError } from '#src/store/port.js';

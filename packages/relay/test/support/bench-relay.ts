@@ -10,7 +10,7 @@ import {
   registerSigningInput,
   request,
 } from '@qasid/protocol/envelope';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import {
   type Clock,
   NO_QUOTAS,
@@ -68,8 +68,8 @@ export class HandClock implements Clock {
 }
 
 /** Everything that does not wait for time has happened. */
-export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setImmediate(resolve));
+export async function settle(turns = 12): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** The client's end of a socket that is only an object. */

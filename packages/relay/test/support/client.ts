@@ -19,7 +19,7 @@ import {
   type SignedDeviceList,
   signDeviceList,
 } from '@qasid/protocol/envelope';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import WebSocket from 'ws';
 
 /** An account with its keys, and one of its devices. */

@@ -5,7 +5,7 @@ import {
   type PrekeyUpload,
   StoreError,
 } from '@qasid/protocol/envelope';
-import { provider } from '@qasid/protocol/crypto/noble';
+import { provider } from '@qasid/protocol/crypto/node';
 import type { Test } from 'tap';
 import type {
   AppendWrite,

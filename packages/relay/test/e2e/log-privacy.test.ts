@@ -1,0 +1,104 @@
+// ATK-D08: with the log wide open, no identifier, address or byte of an envelope is in it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { provider } from '@qasid/protocol/crypto/node';
+import { accountText } from '@qasid/protocol/envelope';
+import { createLog, NO_QUOTAS, startRelay } from '@qasid/relay';
+import t from 'tap';
+import { fakePrekeys, newPerson, part, sendOp, TestClient } from '../support/client.js';
+
+/** How bytes might be written down. */
+function* spellings(bytes: Uint8Array): Generator<string> {
+  const buffer = Buffer.from(bytes);
+  yield buffer.toString('hex');
+  yield buffer.toString('base64').replace(/=+$/, '');
+  yield buffer.toString('base64url');
+  yield [...bytes].join(',');
+}
+
+t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'qasid-log-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  let written = '';
+  const log = createLog('trace', { write: (line) => (written += line) });
+  const relay = await startRelay({ directory, port: 0, quotas: NO_QUOTAS }, { log });
+  const [alice, bob] = [newPerson(), newPerson()];
+  const prekeys = fakePrekeys(3);
+  const a = await TestClient.register(relay.url, alice, { username: 'alice-in-the-log' });
+  const b = await TestClient.register(relay.url, bob, { username: 'bob-in-the-log', prekeys });
+  const marker = provider.randomBytes(48);
+  const clientId = provider.randomBytes(16);
+  await a.ask({ kind: 'lookup', username: 'bob-in-the-log' });
+  await a.ask({ kind: 'lookup', username: 'nobody-in-the-log' });
+  await a.ask({ kind: 'takePrekeys', account: bob.account, devices: [] });
+  await a.ask(sendOp(bob, part(bob, marker, clientId)));
+  await a.ask(sendOp(newPerson(), part(bob, marker, clientId)));
+  await b.until(() => b.delivered.length === 1);
+  b.ack(b.delivered[0]!.seq);
+  await b.ask({ kind: 'prekeyCount' });
+  const wrong = await TestClient.connect(relay.url);
+  await wrong.auth({ ...bob, auth: provider.ed25519KeyPair() });
+  const hostile = await TestClient.connect(relay.url);
+  hostile.raw(marker);
+  await hostile.until(() => hostile.closeCode !== undefined);
+  await relay.close();
+
+  t.ok(written.split('\n').length > 30, 'there was something to search');
+  const secrets: Record<string, Uint8Array> = {
+    'alice account': alice.account,
+    'bob account': bob.account,
+    'auth key': bob.auth.public,
+    'identity key': bob.identity.public,
+    'one-time key': prekeys.oneTime[0]!.public,
+    'client id': clientId,
+    'envelope bytes': marker,
+    'start of the envelope': marker.subarray(0, 12),
+    nonce: a.challenge!.nonce,
+  };
+  for (const [name, bytes] of Object.entries(secrets)) {
+    for (const spelling of spellings(bytes)) t.notOk(written.includes(spelling), name);
+  }
+  for (const text of [
+    accountText(alice.account),
+    accountText(bob.account),
+    'in-the-log',
+    '127.0.0.1',
+    '::1',
+    directory,
+  ]) {
+    t.notOk(written.includes(text), text);
+  }
+  const allowed = new Set([
+    'level',
+    'time',
+    'event',
+    'code',
+    'errorClass',
+    'adapter',
+    'count',
+    'bytes',
+    'ms',
+    'port',
+    'closeCode',
+    'schema',
+  ]);
+  for (const line of written.trim().split('\n')) {
+    for (const key of Object.keys(JSON.parse(line))) t.ok(allowed.has(key), `field ${key}`);
+  }
+});
+
+t.test('ATK-D08 what does not fit the list of fields is left out', async (t) => {
+  let written = '';
+  const log = createLog('trace', { write: (line) => (written += line) });
+  log.write('error', 'REQUEST_FAULT', {
+    code: '2001:db8::1',
+    errorClass: 'a sentence with the name bob in it',
+    account: '0011',
+    count: Number.NaN,
+    ms: 5,
+  } as never);
+  const { time, ...line } = JSON.parse(written);
+  t.type(time, 'number');
+  t.strictSame(line, { level: 50, event: 'REQUEST_FAULT', ms: 5 });
+});

@@ -1,0 +1,120 @@
+// Seeded mutations of real frames, against a whole relay over ports: never a fault, only typed answers
+// and typed closes, and the relay works afterwards. QASID_FUZZ_RUNS raises the number.
+import { encodeFrame, request, RELAY_CODES, type RequestOp } from '@qasid/protocol/envelope';
+import { createLog } from '@qasid/relay';
+import t from 'tap';
+import { benchRelay, type FakeSocket, settle } from '../support/bench-relay.js';
+import {
+  deviceEntry,
+  fakePrekeys,
+  newDevice,
+  newPerson,
+  part,
+  sendOp,
+  signList,
+} from '../support/client.js';
+
+const RUNS = Number(process.env.QASID_FUZZ_RUNS ?? 20_000);
+
+/** xorshift: the same runs every time. */
+function random(seed: number): () => number {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 0x1_0000_0000;
+  };
+}
+
+function mutate(next: () => number, frames: readonly Uint8Array[]): Uint8Array {
+  const pick = (length: number): number => Math.floor(next() * length);
+  let bytes = Uint8Array.from(frames[pick(frames.length)]!);
+  for (let step = 1 + pick(4); step > 0; step--) {
+    const at = pick(bytes.length + 1);
+    switch (pick(6)) {
+      case 0:
+        bytes[at] = (bytes[at] ?? 0) ^ (1 << pick(8));
+        break;
+      case 1:
+        bytes[at] = [0, 1, 0x7f, 0x80, 0xff][pick(5)]!;
+        break;
+      case 2:
+        bytes = bytes.slice(0, at);
+        break;
+      case 3:
+        bytes = Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(at + 1 + pick(8))]);
+        break;
+      case 4: {
+        const other = frames[pick(frames.length)]!;
+        const from = pick(other.length);
+        const insert = other.slice(from, from + pick(64));
+        bytes = Uint8Array.from([...bytes.slice(0, at), ...insert, ...bytes.slice(at)]);
+        break;
+      }
+      default: {
+        const varint = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1].slice(pick(10));
+        bytes = Uint8Array.from([...bytes.slice(0, at), ...varint, ...bytes.slice(at)]);
+      }
+    }
+  }
+  return bytes;
+}
+
+t.test(
+  `ATK-I10 ATK-I11 ATK-J05 ${RUNS} mutated frames`,
+  { timeout: 60_000 + RUNS * 20 },
+  async (t) => {
+    const faults: string[] = [];
+    const log = createLog('error', { write: (line) => void faults.push(line) });
+    const { connect, login, register, relay } = await benchRelay({}, { log });
+    const [alice, bob] = [newPerson(), newPerson()];
+    await register(alice, fakePrekeys(2), 'alice');
+    await register(bob, fakePrekeys(2), 'bob');
+    const tablet = newDevice(alice, 2);
+    const small = fakePrekeys(1);
+    const ops: RequestOp[] = [
+      sendOp(bob, part(bob, new Uint8Array(40).fill(7))),
+      {
+        ...(sendOp(bob, part(bob, new Uint8Array(3))) as never as object),
+        ephemeral: true,
+      } as never,
+      { kind: 'ack', through: 3, also: [5, 6] },
+      { kind: 'takePrekeys', account: bob.account, devices: [1] },
+      { kind: 'putPrekeys', prekeys: { oneTime: small.oneTime, kem: [] } },
+      { kind: 'putDevices', devices: signList(alice, 2, [alice, tablet].map(deviceEntry)) },
+      { kind: 'devices', account: bob.account },
+      { kind: 'lookup', username: 'bob' },
+      { kind: 'prekeyCount' },
+      { kind: 'ping' },
+    ];
+    const seeds = ops.map((op, index) => encodeFrame([request(index + 1, op)]));
+    seeds.push(encodeFrame(ops.slice(2).map((op, index) => request(index + 50, op))));
+    const next = random(4_711);
+    const codes = new Set<string>();
+    const closes = new Set<number>();
+    let inside = await login(alice);
+    let outside: FakeSocket = await connect();
+    seeds.push(encodeFrame([request(1, outside.proof(bob))]));
+    seeds.push(encodeFrame([request(1, outside.registration(newPerson(), small, 'carol'))]));
+    for (let run = 0; run < RUNS; run++) {
+      const socket = run % 4 === 0 ? outside : inside;
+      socket.handler?.message(mutate(next, seeds));
+      if (run % 3 === 0 || socket.closed) await settle(3);
+      if (!socket.closed) continue;
+      closes.add(socket.closed.code);
+      for (const { code } of socket.responses.values()) codes.add(code);
+      if (socket === outside) outside = await connect();
+      else inside = await login(alice);
+    }
+    await settle();
+    for (const { code } of inside.responses.values()) codes.add(code);
+    t.strictSame(faults, [], 'no fault was logged');
+    for (const code of codes) t.ok(code in RELAY_CODES, code);
+    for (const close of closes) t.ok([4400, 4401, 4409, 4410, 4429].includes(close), String(close));
+    t.ok(closes.has(4400) && codes.has('CONFIRMED') && codes.size > 4, [...codes].join(' '));
+    const after = await login(bob);
+    t.equal((await after.ask({ kind: 'ping' })).code, 'CONFIRMED', 'and the relay works');
+    await relay.close();
+  },
+);
