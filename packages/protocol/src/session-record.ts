@@ -6,10 +6,10 @@
  */
 import type { Bytes } from './bytes.js';
 import { receiverSecrets, senderSecrets } from './double-ratchet.js';
-import { QasidError, StateError } from './errors.js';
+import { QasidError } from './errors.js';
 import { MAX_ARCHIVED_SESSIONS, MESSAGE_VERSION, UNACKNOWLEDGED_SESSION_MAX_MS } from './limits.js';
 import { redacted, type Transition } from './secret.js';
-import { decodeSpqrState, encodeSpqrState, type SpqrState } from './spqr/index.js';
+import { decodeSpqrState, spqrSecrets, writeSpqrState, type SpqrState } from './spqr/index.js';
 import type { PublicKey } from './types.js';
 import {
   Damaged,
@@ -21,6 +21,7 @@ import {
   sound,
   type SessionStructure,
 } from './wire/records.js';
+import type { BackwardWriter } from './wire/protobuf-backward.js';
 
 /**
  * The SPQR state of a session, decoded when first needed and encoded when first stored. A damaged state
@@ -45,23 +46,36 @@ export class StoredSpqr {
 
   /** @throws DecodeError `DECODE_SPQR_STATE` */
   get state(): SpqrState {
-    this.#state ??= decodeSpqrState(this.encoded);
+    this.#state ??= decodeSpqrState(this.#encoded ?? NO_BYTES);
     return this.#state;
   }
 
-  get encoded(): Bytes {
-    if (this.#encoded === undefined) {
-      if (this.#state === undefined) throw new StateError('STATE_INVALID_SESSION', 'no SPQR state');
-      this.#encoded = encodeSpqrState(this.#state);
-    }
-    return this.#encoded;
+  /** Whether SPQR is off: version 0, which is stored as no bytes. */
+  get isOff(): boolean {
+    return this.#encoded !== undefined
+      ? this.#encoded.length === 0
+      : this.#state?.braid === undefined;
   }
 
-  /** The encoded form when there is one, to be wiped once the state is replaced. */
-  get secrets(): readonly Uint8Array[] {
+  /** Write the stored form. A state that is not stored yet is written straight into the record. */
+  write(writer: BackwardWriter): void {
+    if (this.#encoded !== undefined) writer.raw(this.#encoded);
+    else if (this.#state !== undefined) writeSpqrState(writer, this.#state);
+  }
+
+  /** The bytes it was decoded from, to be wiped once a step has replaced the state. */
+  get encodedSecrets(): readonly Uint8Array[] {
     return this.#encoded === undefined ? [] : [this.#encoded];
   }
+
+  /** All of it, to be wiped once the session is archived or deleted. */
+  get secrets(): readonly Uint8Array[] {
+    const decoded = this.#state === undefined ? [] : spqrSecrets(this.#state);
+    return [...this.encodedSecrets, ...decoded];
+  }
 }
+
+const NO_BYTES: Bytes = new Uint8Array(0);
 
 /** One session in memory. */
 export type Session = SessionStructure<StoredSpqr>;
@@ -89,15 +103,15 @@ export function decodeSessionRecord(bytes: Uint8Array): SessionRecord {
 /** Encode a record, canonical byte for byte. The result is secret. */
 export function encodeSessionRecord(record: SessionRecord): Bytes {
   const { current, archived } = record;
-  return encodeRecordStructure({ current: current && onDisk(current), archived });
+  return encodeRecordStructure({ current, archived }, writeSpqr);
 }
 
 function inMemory(session: SessionStructure): Session {
   return { ...session, spqr: StoredSpqr.fromBytes(session.spqr) };
 }
 
-function onDisk(session: Session): SessionStructure {
-  return { ...session, spqr: session.spqr.encoded };
+function writeSpqr(writer: BackwardWriter, spqr: StoredSpqr): void {
+  spqr.write(writer);
 }
 
 /** `undefined` for an archived session that does not decode; it is kept all the same. */
@@ -146,7 +160,7 @@ function archive(
   const kept = archived.slice(0, MAX_ARCHIVED_SESSIONS - 1);
   const quiet = { ...current, pendingPreKey: undefined, pendingKemPreKey: undefined };
   return {
-    state: [encodeSessionStructure(onDisk(quiet)), ...kept],
+    state: [encodeSessionStructure(quiet, writeSpqr), ...kept],
     output: undefined,
     consumed: [...archived.slice(kept.length), ...sessionSecrets(current)],
   };
@@ -183,7 +197,7 @@ export function isUsable(record: SessionRecord, nowMs: number): boolean {
     session.sender !== undefined &&
     !isStale(session, nowMs) &&
     session.version >= MESSAGE_VERSION &&
-    session.spqr.encoded.length > 0
+    !session.spqr.isOff
   );
 }
 

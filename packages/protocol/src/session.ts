@@ -125,7 +125,7 @@ export function encryptMessage(
   return {
     state: { ...record, current },
     output,
-    consumed: [...sealed.consumed, ...session.spqr.secrets],
+    consumed: [...sealed.consumed, ...session.spqr.encodedSecrets],
   };
 }
 
@@ -313,7 +313,7 @@ function tryOpen(
       output: opened.output,
       consumed: [
         ...opened.consumed,
-        ...session.spqr.secrets,
+        ...session.spqr.encodedSecrets,
         ...staleEncodings(ratchet.receivers, next.receivers),
       ],
     };

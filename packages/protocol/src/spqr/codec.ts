@@ -53,7 +53,7 @@ export function decodeSpqrState(bytes: Uint8Array): SpqrState {
 
 /** The stored form of `state`, a fresh array that holds secrets. Source: 06 §10. */
 export function encodeSpqrState(state: SpqrState): Bytes {
-  return encoded((writer) => writeState(writer, state));
+  return encoded((writer) => writeSpqrState(writer, state));
 }
 
 /** The chain alone. @throws DecodeError `DECODE_SPQR_STATE`. Source: 06 §10.2. */
@@ -66,7 +66,8 @@ export function encodeChain(chain: SpqrChain): Bytes {
   return encoded((writer) => writeChain(writer, chain));
 }
 
-function writeState(writer: BackwardWriter, state: SpqrState): void {
+/** `encodeSpqrState` straight into the record around it. Writes nothing for version 0. */
+export function writeSpqrState(writer: BackwardWriter, state: SpqrState): void {
   const { negotiation, chain, braid } = state;
   if (braid !== undefined) {
     const end = writer.length;

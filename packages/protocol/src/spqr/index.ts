@@ -64,7 +64,7 @@ import {
   type SpqrState,
 } from './states.js';
 
-export { decodeSpqrState, encodeSpqrState } from './codec.js';
+export { decodeSpqrState, encodeSpqrState, writeSpqrState } from './codec.js';
 export type { Direction } from './chain.js';
 export { spqrReason, type SpqrReason } from './errors.js';
 export { EMPTY_SPQR_STATE, type SpqrState } from './states.js';
@@ -136,7 +136,7 @@ export function spqrSend(
   const { negotiation, braid } = state;
   if (braid === undefined) {
     const output = { message: new Uint8Array(0), key: undefined };
-    return { state: EMPTY_SPQR_STATE, output, consumed: stateSecrets(state) };
+    return { state: EMPTY_SPQR_STATE, output, consumed: spqrSecrets(state) };
   }
   const step = sendBraid(crypto, braid);
   const { payload, epochSecret } = step.output;
@@ -194,7 +194,7 @@ export function spqrReceive(
     throw versionError('VersionMismatch', preamble.version);
   }
   if (braid === undefined || preamble.version < current) {
-    return { state: EMPTY_SPQR_STATE, output: { key: undefined }, consumed: stateSecrets(state) };
+    return { state: EMPTY_SPQR_STATE, output: { key: undefined }, consumed: spqrSecrets(state) };
   }
   if (preamble.version > current) return receiveFromNewer(crypto, state, preamble);
   return receiveSameVersion(crypto, state, braid, message, preamble);
@@ -231,8 +231,8 @@ export function spqrProgress(state: SpqrState): SpqrProgress | undefined {
  * every secret of `next` that `state` does not hold too.
  */
 export function abandonSpqrState(state: SpqrState, next: SpqrState): void {
-  const kept = new Set(stateSecrets(state));
-  for (const secret of stateSecrets(next)) if (!kept.has(secret)) wipe(secret);
+  const kept = new Set(spqrSecrets(state));
+  for (const secret of spqrSecrets(next)) if (!kept.has(secret)) wipe(secret);
 }
 
 /** 06 §2.2. */
@@ -385,7 +385,8 @@ function wipeNew(state: SpqrState, braid: Braid, chain: SpqrChain | undefined): 
   abandonSpqrState(state, { negotiation: undefined, chain, braid });
 }
 
-function stateSecrets(state: SpqrState): Uint8Array[] {
+/** Every secret buffer of `state`, for whoever drops all of it. */
+export function spqrSecrets(state: SpqrState): Uint8Array[] {
   const { negotiation, chain, braid } = state;
   return [
     ...(negotiation === undefined ? [] : [negotiation.authKey]),

@@ -23,6 +23,7 @@ import {
   type PublicKey,
   type RootKey,
 } from '../types.js';
+import { BackwardWriter } from './protobuf-backward.js';
 import { ProtoReader, ProtoWriter } from './protobuf.js';
 
 /** Part of a stored session that does not have its form. Kept, so that storing again loses nothing. */
@@ -83,8 +84,8 @@ export interface SessionStructure<Spqr = Bytes> {
 }
 
 /** Everything kept for one address: at most one current session, and older ones as bytes, newest first. */
-export interface RecordStructure {
-  readonly current: SessionStructure | undefined;
+export interface RecordStructure<Spqr = Bytes> {
+  readonly current: SessionStructure<Spqr> | undefined;
   readonly archived: readonly Bytes[];
 }
 
@@ -156,29 +157,57 @@ export function decodeSessionStructure(bytes: Uint8Array): SessionStructure {
   };
 }
 
+/** Writes the SPQR state of a session, or nothing when it is empty. */
+export type WriteSpqr<Spqr> = (writer: BackwardWriter, spqr: Spqr) => void;
+
+/** For sessions as they are on disk. */
+export const writeSpqrBytes: WriteSpqr<Bytes> = (writer, spqr) => {
+  writer.raw(spqr);
+};
+
 /** Canonical: ascending fields, proto3 defaults left out. Source: 11 §6. */
-export function encodeSessionStructure(session: SessionStructure): Bytes {
-  const writer = new ProtoWriter(1024 + session.spqr.length);
-  uint32Unless0(writer, 1, session.version);
-  bytesUnlessEmpty(writer, 2, rawOf(session.localIdentity));
-  bytesUnlessEmpty(writer, 3, rawOf(session.remoteIdentity));
-  bytesUnlessEmpty(writer, 4, rawOf(session.rootKey));
-  uint32Unless0(writer, 5, session.previousCounter);
-  if (session.sender !== undefined) wiping(writer, 6, encodeSenderChain(session.sender));
-  for (const receiver of session.receivers) wiping(writer, 7, encodeReceiverChain(receiver));
-  const { pendingPreKey, pendingKemPreKey } = session;
-  if (pendingPreKey !== undefined) writer.bytes(9, encodePendingPreKey(pendingPreKey));
-  uint32Unless0(writer, 10, session.remoteRegistrationId);
-  uint32Unless0(writer, 11, session.localRegistrationId);
-  bytesUnlessEmpty(writer, 13, session.baseKey);
+export function encodeSessionStructure<Spqr>(
+  session: SessionStructure<Spqr>,
+  writeSpqr: WriteSpqr<Spqr>,
+): Bytes {
+  return encoded((writer) => writeSession(writer, session, writeSpqr));
+}
+
+/** Backwards, like everything that is stored with each message: see protobuf-backward.ts. */
+function writeSession<Spqr>(
+  writer: BackwardWriter,
+  session: SessionStructure<Spqr>,
+  writeSpqr: WriteSpqr<Spqr>,
+): void {
+  const end = writer.length;
+  writeSpqr(writer, session.spqr);
+  if (writer.length > end) writer.message(15, end);
+  const { pendingPreKey, pendingKemPreKey, sender, receivers } = session;
   if (pendingKemPreKey !== undefined) {
-    const pending = new ProtoWriter(pendingKemPreKey.ciphertext.length + 16);
-    uint32Unless0(pending, 1, pendingKemPreKey.kemPreKeyId);
-    bytesUnlessEmpty(pending, 2, pendingKemPreKey.ciphertext);
-    writer.bytes(14, pending.finish());
+    const pendingEnd = writer.length;
+    writer.bytesUnlessEmpty(2, pendingKemPreKey.ciphertext);
+    writer.uint(1, pendingKemPreKey.kemPreKeyId).message(14, pendingEnd);
   }
-  bytesUnlessEmpty(writer, 15, session.spqr);
-  return writer.finish();
+  writer.bytesUnlessEmpty(13, session.baseKey);
+  writer.uint(11, session.localRegistrationId).uint(10, session.remoteRegistrationId);
+  if (pendingPreKey !== undefined) writer.bytes(9, encodePendingPreKey(pendingPreKey));
+  for (let i = receivers.length - 1; i >= 0; i--) {
+    const receiver = receivers[i];
+    if (receiver === undefined) continue;
+    const chainEnd = writer.length;
+    writeReceiverChain(writer, receiver);
+    writer.message(7, chainEnd);
+  }
+  if (sender !== undefined) {
+    const chainEnd = writer.length;
+    writeSenderChain(writer, sender);
+    writer.message(6, chainEnd);
+  }
+  writer.uint(5, session.previousCounter);
+  writer.bytesUnlessEmpty(4, rawOf(session.rootKey));
+  writer.bytesUnlessEmpty(3, rawOf(session.remoteIdentity));
+  writer.bytesUnlessEmpty(2, rawOf(session.localIdentity));
+  writer.uint(1, session.version);
 }
 
 /**
@@ -208,15 +237,33 @@ export function decodeRecordStructure(bytes: Uint8Array): RecordStructure {
 }
 
 /** Canonical; the empty record has no bytes. Source: 11 §6. */
-export function encodeRecordStructure(record: RecordStructure): Bytes {
-  let size = 16;
-  for (const archived of record.archived) size += archived.length + 8;
-  const current = record.current && encodeSessionStructure(record.current);
-  const writer = new ProtoWriter(size + (current?.length ?? 0));
-  if (current !== undefined) wiping(writer, 1, current);
-  for (const archived of record.archived) writer.bytes(2, archived);
-  return writer.finish();
+export function encodeRecordStructure<Spqr>(
+  record: RecordStructure<Spqr>,
+  writeSpqr: WriteSpqr<Spqr>,
+): Bytes {
+  const { current, archived } = record;
+  return encoded((writer) => {
+    for (let i = archived.length - 1; i >= 0; i--) writer.bytes(2, archived[i] ?? EMPTY);
+    if (current === undefined) return;
+    const end = writer.length;
+    writeSession(writer, current, writeSpqr);
+    writer.message(1, end);
+  });
 }
+
+/** Write with the one scratch writer; `finish()` wipes it, also when writing fails. */
+function encoded(write: (writer: BackwardWriter) => void): Bytes {
+  try {
+    write(scratch);
+  } catch (error) {
+    scratch.finish();
+    throw error;
+  }
+  return scratch.finish();
+}
+
+/** One for all records: nothing here yields between the first byte and `finish()`. */
+const scratch = new BackwardWriter(16_384);
 
 interface RawChain {
   readonly ratchetKey: Uint8Array;
@@ -271,26 +318,28 @@ function decodeReceiverChain(bytes: Uint8Array): Stored<ReceiverChain> {
   }));
 }
 
-function encodeSenderChain(sender: Stored<SenderChain>): Bytes {
-  if (sender instanceof Damaged) return copyBytes(sender.raw);
-  const writer = new ProtoWriter(160)
-    .bytes(1, sender.ratchetKey.public)
-    .bytes(2, sender.ratchetKey.secret);
-  return chainKeyField(writer, sender.chain).finish();
+function writeSenderChain(writer: BackwardWriter, sender: Stored<SenderChain>): void {
+  if (sender instanceof Damaged) {
+    writer.raw(sender.raw);
+    return;
+  }
+  writeChainKey(writer, sender.chain);
+  writer.bytes(2, sender.ratchetKey.secret).bytes(1, sender.ratchetKey.public);
 }
 
-function encodeReceiverChain(receiver: Stored<ReceiverChain>): Bytes {
-  if (receiver instanceof Damaged) return copyBytes(receiver.raw);
-  const skipped = encodeSkippedKeys(receiver.skipped);
-  const writer = new ProtoWriter(160 + skipped.length).bytes(1, receiver.theirRatchetKey);
-  return chainKeyField(writer, receiver.chain).raw(skipped).finish();
+function writeReceiverChain(writer: BackwardWriter, receiver: Stored<ReceiverChain>): void {
+  if (receiver instanceof Damaged) {
+    writer.raw(receiver.raw);
+    return;
+  }
+  writer.raw(encodeSkippedKeys(receiver.skipped));
+  writeChainKey(writer, receiver.chain);
+  writer.bytes(1, receiver.theirRatchetKey);
 }
 
-function chainKeyField(writer: ProtoWriter, chain: SenderChain['chain']): ProtoWriter {
-  const inner = new ProtoWriter(48);
-  uint32Unless0(inner, 1, chain.index);
-  inner.bytes(2, chain.key);
-  return wiping(writer, 3, inner.finish());
+function writeChainKey(writer: BackwardWriter, chain: SenderChain['chain']): void {
+  const end = writer.length;
+  writer.bytes(2, chain.key).uint(1, chain.index).message(3, end);
 }
 
 /**

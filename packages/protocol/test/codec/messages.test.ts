@@ -27,6 +27,7 @@ import {
   Damaged,
   decodeRecordStructure,
   encodeRecordStructure,
+  writeSpqrBytes,
   sound,
   type RecordStructure,
   type SessionStructure,
@@ -429,15 +430,18 @@ t.test('records: same bytes as protobufjs, and back', async (t) => {
       fc.array(bytes, { maxLength: 3 }),
       (current, archived) => {
         const record: RecordStructure = { current, archived };
-        const ours = encodeRecordStructure(record);
+        const ours = encodeRecordStructure(record, writeSpqrBytes);
         const theirs = type
           .encode({ ...(current === undefined ? {} : { current: asObject(current) }), archived })
           .finish();
         return (
           samePublicBytes(ours, theirs) &&
-          samePublicBytes(encodeRecordStructure(decodeRecordStructure(ours)), ours) &&
+          samePublicBytes(
+            encodeRecordStructure(decodeRecordStructure(ours), writeSpqrBytes),
+            ours,
+          ) &&
           // Encoding twice gives the same: no remembered encoding was wiped.
-          samePublicBytes(encodeRecordStructure(record), ours)
+          samePublicBytes(encodeRecordStructure(record, writeSpqrBytes), ours)
         );
       },
     ),
@@ -449,7 +453,10 @@ t.test(
   'ATK-C12 a record cut anywhere is refused or is a shorter record, and never crashes',
   async (t) => {
     const [session] = fc.sample(sessions, { seed: 4, numRuns: 1 });
-    const whole = encodeRecordStructure({ current: session, archived: [plain(new Uint8Array(9))] });
+    const whole = encodeRecordStructure(
+      { current: session, archived: [plain(new Uint8Array(9))] },
+      writeSpqrBytes,
+    );
     for (let length = 0; length < whole.length; length++) {
       const code = codeOf(() => decodeRecordStructure(whole.subarray(0, length)));
       t.match(code, /^(accepted|DECODE_SESSION_RECORD)$/, `${length} bytes`);
@@ -480,7 +487,7 @@ t.test('a damaged part is kept and only refused when it is needed', async (t) =>
     message: 'invalid root key',
   });
   t.throws(() => sound(undefined, 'sender chain'), { message: 'missing sender chain' });
-  t.strictSame(encodeRecordStructure({ current, archived: [] }), damaged);
+  t.strictSame(encodeRecordStructure({ current, archived: [] }, writeSpqrBytes), damaged);
 });
 
 t.test('ids of 2^31 and more are negative int32 on disk: ten bytes', async (t) => {
@@ -492,7 +499,10 @@ t.test('ids of 2^31 and more are negative int32 on disk: ten bytes', async (t) =
     baseKey: key(1),
     createdAtSeconds: 0,
   };
-  const whole = encodeRecordStructure({ current: { ...session, pendingPreKey }, archived: [] });
+  const whole = encodeRecordStructure(
+    { current: { ...session, pendingPreKey }, archived: [] },
+    writeSpqrBytes,
+  );
   t.ok(toHex(whole).includes('18ffffffffffffffffff01'));
   t.ok(toHex(whole).includes('0800122105'), 'prekey id 0 is written');
   const again = decodeRecordStructure(whole).current?.pendingPreKey;

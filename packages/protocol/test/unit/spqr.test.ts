@@ -17,10 +17,11 @@ import {
   spqrProgress,
   spqrReceive,
   spqrSend,
+  type SpqrState,
 } from '#src/spqr/index.js';
 import { decodePayload, decodePreamble, encodeMessage, type Payload } from '#src/spqr/message.js';
 import { decryptMessage } from '#src/session.js';
-import { decodeSessionRecord } from '#src/session-record.js';
+import { archiveCurrentSession, decodeSessionRecord } from '#src/session-record.js';
 import { decodeSignalMessage } from '#src/wire/messages.js';
 import type { EncryptedMessage } from '#src/operations.js';
 import { makeParty, NOW_MS } from '../support/party.js';
@@ -533,5 +534,9 @@ t.test('ATK-C04 a message whose MAC fails leaves nothing of what it made', async
   );
   t.ok(made.length >= 8, `${made.length} secrets were derived`);
   t.equal(made.filter((value) => value.some((byte) => byte !== 0)).length, 0, 'all are wiped');
-  t.ok(decryptMessage(crypto, record, { ...input, message: decodeSignalMessage(bytes) }));
+  const opened = decryptMessage(crypto, record, { ...input, message: decodeSignalMessage(bytes) });
+  const live = secretsOf(opened.state.current?.spqr.state as SpqrState);
+  const archived = archiveCurrentSession(opened.state);
+  t.ok(live.length > 4 && live.every((secret) => archived.consumed.includes(secret)));
+  t.pass('and an archived session keeps its SPQR keys in its stored form only');
 });
