@@ -3,12 +3,14 @@
 // With `--done` it only notes that an installation finished (the last step of `prepare`).
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { filesBelow } from './import-graph.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stamp = `${root}node_modules/.qasid-setup`;
+const lock = `${root}.qasid/setup.lock`;
 
 function fail(error, hint) {
   console.error(`qasid: error: ${error}`);
@@ -60,14 +62,64 @@ function removeStale() {
   }
 }
 
-if (process.argv.includes('--done')) {
-  writeFileSync(stamp, wanted());
-} else if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted()) {
-  removeStale();
-  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-b']);
-} else {
+/** Whether the installation is complete and belongs to this lockfile and this Node. */
+function isInstalled() {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted();
+}
+
+/**
+ * One installation at a time: two of them break each other. Returns whether the last one was cut short, which
+ * leaves packages half written that no second run repairs.
+ */
+function lockSetup() {
+  mkdirSync(dirname(lock), { recursive: true });
+  let interrupted = false;
+  for (let waited = false; ; ) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      return interrupted;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (isAlive(Number(readFileSync(lock, 'utf8')))) {
+      if (!waited) console.error('qasid: waiting for another installation in this folder');
+      waited = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    } else {
+      rmSync(lock, { force: true });
+      interrupted = true;
+    }
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return pid > 0;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+function install() {
   console.error('qasid: installing dependencies and building; this is done once');
   // `prepare` builds, and notes that it is done, as part of the installation.
   run('npm', ['run', '--silent', 'setup']);
   if (!existsSync(stamp)) run('npm', ['run', '--silent', 'prepare']);
+}
+
+if (process.argv.includes('--done')) {
+  writeFileSync(stamp, wanted());
+} else if (isInstalled()) {
+  removeStale();
+  run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-b']);
+} else {
+  const interrupted = lockSetup();
+  // A failed step exits with its own code; only a killed process leaves the lock behind.
+  process.on('exit', () => rmSync(lock, { force: true }));
+  if (interrupted && !isInstalled()) {
+    console.error('qasid: the last installation was cut short: starting over');
+    rmSync(`${root}node_modules`, { recursive: true, force: true });
+  }
+  if (!isInstalled()) install();
 }

@@ -5,7 +5,7 @@
  * whoever types them. What the relay holds is read from its files, not asked from it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ import type { Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { inertLine } from '../inert.js';
 import { countIn, hexRows, type Occurrences } from '../relay-files.js';
-import { pageOn, type Page } from '../page.js';
+import { pageOn, quoted, type Page } from '../page.js';
 
 /** Run the command. */
 export async function demo(
@@ -114,15 +114,12 @@ async function checkRelay(stage: Stage, page: Page): Promise<void> {
 async function invite(stage: Stage, page: Page): Promise<void> {
   await page.step('Now you');
   await page.text('The relay runs on. In a second terminal, Bob listens:');
-  await page.copy([
-    `alias qasid='${process.execPath} ${MAIN}'`,
-    `export QASID_HOME='${stage.home}'`,
-    'qasid --profile bob receive --follow',
-  ]);
+  const program = [process.execPath, MAIN].map(quoted).join(' ');
+  const here = [`alias qasid=${quoted(program)}`, `export QASID_HOME=${quoted(stage.home)}`];
+  await page.copy([...here, 'qasid --profile bob receive --follow']);
   await page.text('In a third, Alice writes:');
   await page.copy([
-    `alias qasid='${process.execPath} ${MAIN}'`,
-    `export QASID_HOME='${stage.home}'`,
+    ...here,
     "qasid --profile alice send bob 'hello'",
     'qasid --profile alice send bob --lines',
     'qasid --profile alice safety-number bob',
@@ -267,6 +264,11 @@ function temporary(): string {
 }
 
 function made(folder: string): string {
+  if (existsSync(join(folder, 'profiles'))) {
+    throw new CliError(EXIT.failed, 'there are profiles in this folder already', [
+      'the demonstration needs a folder of its own: name a new one',
+    ]);
+  }
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;
 }

@@ -130,7 +130,10 @@ t.test('a full disk: nothing half done, and all is well once there is space', as
   t.equal((await as('alice', ['send', 'bob', 'room again'])).code, 0, 'alice has room again');
   const got = (await as('bob', ['receive'])).stdout.split('\n').map((line) => line.slice(7, 17));
   const arrived = got.map((line) => line.replace(/ y.*/, '')).slice(0, -1);
-  t.ok(confirmed.every((word) => arrived.includes(word)), `${confirmed} among ${arrived}`);
+  t.ok(
+    confirmed.every((word) => arrived.includes(word)),
+    `${confirmed} among ${arrived}`,
+  );
   t.equal(new Set(arrived).size, arrived.length, 'nothing twice');
   t.equal(arrived.at(-1), 'room again', 'and the next one is the last');
 
