@@ -68,34 +68,37 @@ t.test('ATK-C01 every delivery 100 times, under old and new ids, across restarts
   await until(() => shown === 7);
 });
 
-t.test('ATK-B07 a corrupted first message does not spend the keys of the right one', async (t) => {
-  const relay = await testRelay(t);
-  const alice = await person(t, relay, 'alice');
-  for (const sameId of [true, false]) {
-    let held: Item | undefined;
-    const lies: Lies = {
-      toClient(item) {
-        const event = delivery(item);
-        if (event === undefined || held !== undefined) return [item];
-        held = sameId ? item : redeliver(event, { clientId: new Uint8Array(16).fill(7) });
-        const body = Uint8Array.from(event.body);
-        body[400] = (body[400] ?? 0) ^ 1;
-        return [redeliver(event, { body }), redeliver(event, { body }), held];
-      },
-    };
-    const name = sameId ? 'bob' : 'bill';
-    const bob = await person(t, relay, name, { socket: evilDial(lies) });
-    const sees = new Inbox(bob);
-    const failures: string[] = [];
-    bob.on('undecryptable', ({ cause }) => failures.push(cause));
-    await (await alice.send(name, 'salaam')).confirmed;
-    await sees.reach(1);
-    t.strictSame(sees.texts, ['salaam'], 'the right one opens');
-    t.equal(failures.length, 1, 'the corrupt one is recorded once, not in a loop');
-    await (await alice.send(name, 'again')).confirmed;
-    await sees.reach(2);
-  }
-});
+t.test(
+  'ATK-B07 ATK-I04 a corrupted message neither spends the keys of the right one nor blocks it',
+  async (t) => {
+    const relay = await testRelay(t);
+    const alice = await person(t, relay, 'alice');
+    for (const sameId of [true, false]) {
+      let held: Item | undefined;
+      const lies: Lies = {
+        toClient(item) {
+          const event = delivery(item);
+          if (event === undefined || held !== undefined) return [item];
+          held = sameId ? item : redeliver(event, { clientId: new Uint8Array(16).fill(7) });
+          const body = Uint8Array.from(event.body);
+          body[400] = (body[400] ?? 0) ^ 1;
+          return [redeliver(event, { body }), redeliver(event, { body }), held];
+        },
+      };
+      const name = sameId ? 'bob' : 'bill';
+      const bob = await person(t, relay, name, { socket: evilDial(lies) });
+      const sees = new Inbox(bob);
+      const failures: string[] = [];
+      bob.on('undecryptable', ({ cause }) => failures.push(cause));
+      await (await alice.send(name, 'salaam')).confirmed;
+      await sees.reach(1);
+      t.strictSame(sees.texts, ['salaam'], 'the right one opens');
+      t.equal(failures.length, 1, 'the corrupt one is recorded once, not in a loop');
+      await (await alice.send(name, 'again')).confirmed;
+      await sees.reach(2);
+    }
+  },
+);
 
 t.test('ATK-B14 a complete fake on first contact shows in the safety number', async (t) => {
   const relay = await testRelay(t);
