@@ -81,11 +81,6 @@ export async function runPage(options: PageOptions): Promise<string> {
     const broken = new Promise<never>((_, reject) => {
       page.on('pageerror', reject);
       page.on('crash', () => reject(new Error('the page crashed')));
-      page.on('console', (message) => {
-        if (message.type() === 'error' && !message.text().includes('favicon')) {
-          reject(new Error(message.text()));
-        }
-      });
       timer = setTimeout(() => reject(new Error('the page never answered')), options.timeoutMs);
     });
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);

@@ -2,14 +2,12 @@
  * The recorded vectors in headless Chromium, bundled as an application would bundle the package, on a page
  * whose content policy allows scripts of its own origin and nothing else.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
 import t from 'tap';
 import { build } from 'vite';
+import { findChromium, runPage } from '../support/chromium.js';
 import { familyModules, familyName, readVectors, RECORDED } from './node.js';
 import type { PageResult } from './page.js';
 
@@ -17,19 +15,6 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const SITE = resolve(HERE, `../chromium-site-${process.pid}`);
 const POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'";
 const TIME_OUT_MS = 240_000;
-
-function findChromium(): string | undefined {
-  const named = process.env.CHROMIUM;
-  if (named) return named;
-  const folders = (process.env.PATH ?? '').split(':');
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    for (const folder of folders) {
-      const path = resolve(folder, name);
-      if (existsSync(path)) return path;
-    }
-  }
-  return undefined;
-}
 
 /** An entry that imports every family by name, as no bundler can read a folder. */
 function writeEntry(): void {
@@ -78,71 +63,21 @@ function textOf(folder: string): string {
 }
 
 async function runInChromium(executablePath: string, out: string): Promise<PageResult> {
-  let settle: (text: string) => void = () => {};
-  const posted = new Promise<string>((done) => {
-    settle = done;
-  });
-  const server = createServer((request, response) => {
-    const path = (request.url ?? '/').split('?')[0] ?? '/';
-    if (request.method === 'POST') {
-      let body = '';
-      request.setEncoding('utf8');
-      request.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        response.end();
-        settle(body);
-      });
-      return;
-    }
-    if (path === '/vectors') {
+  const text = await runPage({
+    executablePath,
+    site: out,
+    contentPolicy: POLICY,
+    timeoutMs: TIME_OUT_MS,
+    answer: (request, response) => {
+      if (request.url !== '/vectors') return false;
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify(readVectors(RECORDED)));
-      return;
-    }
-    const file = resolve(out, `.${path === '/' ? '/index.html' : path}`);
-    if (!file.startsWith(out) || !existsSync(file)) {
-      response.statusCode = 404;
-      response.end();
-      return;
-    }
-    response.setHeader('content-security-policy', POLICY);
-    response.setHeader('content-type', file.endsWith('.js') ? 'text/javascript' : 'text/html');
-    response.end(readFileSync(file));
+      return true;
+    },
   });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const browser = await chromium.launch({
-    executablePath,
-    headless: true,
-    args: [
-      '--no-sandbox', // tests may run as root
-      '--disable-dev-shm-usage',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-    ],
-  });
-  try {
-    const page = await browser.newPage();
-    const broken = new Promise<never>((_, reject) => {
-      page.on('pageerror', reject);
-      page.on('crash', () => reject(new Error('the page crashed')));
-      setTimeout(() => reject(new Error('the page never answered')), TIME_OUT_MS).unref();
-    });
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    const result = JSON.parse(await Promise.race([posted, broken])) as PageResult & {
-      error?: string;
-    };
-    if (result.error) throw new Error(result.error);
-    return result;
-  } finally {
-    await browser.close();
-    server.closeAllConnections();
-    server.close();
-  }
+  const result = JSON.parse(text) as PageResult & { error?: string };
+  if (result.error) throw new Error(result.error);
+  return result;
 }
 
 const executable = findChromium();
