@@ -1,6 +1,7 @@
 // Two people and a real relay.
 import t from 'tap';
 
+import { evilDial } from '../support/evil.js';
 import { Inbox, person, testRelay, until } from '../support/world.js';
 
 t.test('a message each way', async (t) => {
@@ -52,4 +53,38 @@ t.test('two hundred messages each way, in order', async (t) => {
   t.strictSame(bobSees.texts, numbers);
   t.strictSame(aliceSees.texts, numbers);
   await until(async () => (await relay.totals()).envelopes === 0);
+});
+
+t.test('the relay sees sizes in steps: all short messages look alike', async (t) => {
+  const relay = await testRelay(t);
+  const sizes: number[] = [];
+  const watching = evilDial({
+    toRelay(item) {
+      if (item.op.kind === 'send') for (const { body } of item.op.parts) sizes.push(body.length);
+      return [item];
+    },
+  });
+  const alice = await person(t, relay, 'alice', { socket: watching });
+  const bob = await person(t, relay, 'bob', { socket: watching });
+  const aliceSees = new Inbox(alice);
+  const bobSees = new Inbox(bob);
+  // Enough turns for every kind of post-quantum chunk to travel both ways.
+  for (let turn = 0; turn < 80; turn++) {
+    await alice.send('bob', 'x'.repeat(turn * 3));
+    await bobSees.reach(turn + 1);
+    await bob.send('alice', '');
+    await aliceSees.reach(turn + 1);
+  }
+  const first = sizes.slice(0, 2);
+  t.ok(
+    first.some((size) => size === 4_096 || size === 2_048),
+    `a first message: ${first}`,
+  );
+  t.strictSame([...new Set(sizes.slice(2))], [512]);
+  await alice.send('bob', 'x'.repeat(300));
+  await alice.flush();
+  t.equal(sizes.at(-1), 1_024);
+  await alice.send('bob', 'x'.repeat(40_000));
+  await alice.flush();
+  t.equal(sizes.at(-1), 65_536);
 });
