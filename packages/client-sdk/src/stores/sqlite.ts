@@ -1,7 +1,7 @@
 /**
  * The store on disk: SQLite with WAL and `synchronous=FULL`, so a commit survives kill -9 and power loss.
  *
- * Any number of processes may open one directory. Node only. Spec: spec/16-client-store.md.
+ * Any number of processes may open one directory. Node only. Spec: spec/18-stored-rows.md.
  */
 import {
   StoreError,
