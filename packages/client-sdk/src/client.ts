@@ -215,9 +215,8 @@ export class QasidClient implements AsyncDisposable {
   async flush(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#requireEngine();
     const done = await this.#history.until(async () => {
-      const rows = await this.#platform.store.loadOutbox(10_000);
-      if (rows.length === 0) return 'empty' as const;
-      return rows.every(({ held }) => held) ? ('held' as const) : undefined;
+      const state = await this.#platform.store.outboxState();
+      return state === 'waiting' ? undefined : state;
     }, options.timeoutMs);
     if (done === 'held') throw errorOfCode('TRUST_IDENTITY_CHANGED');
     if (done === undefined) throw this.#notInTime('the outbox is not empty yet');

@@ -92,6 +92,7 @@ export class RelayLink {
   #nextId = 1;
   readonly #waiting = new Map<number, Waiting>();
   readonly #openers = new Set<() => void>();
+  readonly #pausing = new Set<() => void>();
   #wait: Timer | undefined;
   #handshake: Timer | undefined;
   #settle: Timer | undefined;
@@ -143,6 +144,7 @@ export class RelayLink {
   close(): void {
     this.#wait?.cancel();
     this.#step({ kind: 'close' });
+    for (const wake of [...this.#pausing]) wake();
   }
 
   /**
@@ -196,11 +198,23 @@ export class RelayLink {
           retryAfterMs: answer.retryAfterMs,
         });
       }
-      const ms = backoffMs(REQUEST_BACKOFF, attempt, this.#options.dice, answer.retryAfterMs);
-      await new Promise<void>((resolve) => {
-        this.#options.clock.after(ms, resolve);
-      });
+      await this.#pause(
+        backoffMs(REQUEST_BACKOFF, attempt, this.#options.dice, answer.retryAfterMs),
+      );
     }
+  }
+
+  /** Wait, but not beyond the end of this link. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(ms, () => wake());
+      const wake = (): void => {
+        timer.cancel();
+        this.#pausing.delete(wake);
+        resolve();
+      };
+      this.#pausing.add(wake);
+    });
   }
 
   /** Say without waiting for the answer; whether it could be sent. For acknowledgements. */

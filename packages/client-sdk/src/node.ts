@@ -1,6 +1,7 @@
 /**
  * `@qasid/client-sdk/node`: clients on a SQLite store, over the `ws` package.
  */
+import { MAX_FRAME_BYTES } from '@qasid/protocol';
 import { WebSocket } from 'ws';
 
 import { QasidClient } from './client.js';
@@ -13,8 +14,20 @@ import { webSocketDial } from './transport/websocket.js';
 export { SqliteStore, inspectStore, takeLock };
 export type { SqliteStoreOptions } from './stores/sqlite-file.js';
 
+/** The `ws` class within our limits: no frame beyond the protocol's, no compression, no redirects. */
+class BoundedSocket extends WebSocket {
+  constructor(url: string, protocols: string[]) {
+    super(url, protocols, {
+      maxPayload: MAX_FRAME_BYTES,
+      perMessageDeflate: false,
+      followRedirects: false,
+      handshakeTimeout: 10_000,
+    });
+  }
+}
+
 /** Sockets of the `ws` package. */
-export const nodeDial: Dial = webSocketDial(WebSocket);
+export const nodeDial: Dial = webSocketDial(BoundedSocket);
 
 /** How to open a client in Node. */
 export interface NodeClientOptions extends Omit<ClientOptions, 'store'> {

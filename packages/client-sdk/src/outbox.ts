@@ -5,7 +5,14 @@
  * Rows to one account go one at a time, in order; accounts do not wait for each other. A retry sends the
  * same bytes under the same client ids, so a confirmation that got lost costs nothing.
  */
-import { QasidError, StateError, StoreError, TrustError, VerificationError } from '@qasid/protocol';
+import {
+  LimitError,
+  QasidError,
+  StateError,
+  StoreError,
+  TrustError,
+  VerificationError,
+} from '@qasid/protocol';
 import {
   isRetryable,
   parseAccountText,
@@ -39,6 +46,9 @@ export const DEVICE_ROUNDS_MAX = 3;
 /** Rows looked at in one go. Lower: accounts far back wait. Higher: more memory after a long outage. */
 const ROWS_MAX = 256;
 
+/** How often to look for new rows while others are being sent. */
+const LOOK_INTERVAL_MS = 10;
+
 /** What the outbox needs. */
 export interface OutboxOptions {
   readonly store: ClientStore;
@@ -66,6 +76,7 @@ export class Outbox {
   readonly #attempts = new Map<string, number>();
   #running: Promise<void> | undefined;
   #again = false;
+  #soon: Timer | undefined;
   #stopped = false;
 
   constructor(options: OutboxOptions) {
@@ -79,6 +90,19 @@ export class Outbox {
       this.#again = true;
       return;
     }
+    // While rows are under way every commit of theirs calls here: look now and then, not each time.
+    if (this.#lanes.size > 0) {
+      this.#soon ??= this.#options.clock.after(LOOK_INTERVAL_MS, () => {
+        this.#soon = undefined;
+        this.#start();
+      });
+      return;
+    }
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#stopped || this.#running !== undefined) return;
     this.#running = this.#look().finally(() => {
       this.#running = undefined;
       if (!this.#again) return;
@@ -98,6 +122,7 @@ export class Outbox {
   /** Send no more. Rows under way settle or stay. */
   stop(): void {
     this.#stopped = true;
+    this.#soon?.cancel();
     for (const timer of this.#delays.values()) timer.cancel();
     this.#delays.clear();
   }
@@ -380,6 +405,8 @@ function refusal(answer: ResponseItem): Error {
     });
   }
   if (answer.code === 'NOT_FOUND') return new AccountError('ACCOUNT_UNKNOWN', 'no such account');
+  if (answer.code === 'MAILBOX_FULL') return errorOfCode('LIMIT_MAILBOX_FULL');
+  if (answer.code === 'TOO_LARGE') return errorOfCode('LIMIT_ENVELOPE_SIZE');
   return new NetworkError('NET_REFUSED', `relay answers ${answer.code}`);
 }
 
@@ -393,6 +420,10 @@ export function errorOfCode(code: string | undefined): Error {
     case 'VERIFY_DEVICE_LIST':
     case 'VERIFY_SIGNATURE':
       return new VerificationError(code, 'the relay showed keys that do not belong to the account');
+    case 'LIMIT_MAILBOX_FULL':
+      return new LimitError(code, 'the recipient’s mailbox is full');
+    case 'LIMIT_ENVELOPE_SIZE':
+      return new LimitError(code, 'the relay does not take messages of this size');
     default:
       return new NetworkError('NET_REFUSED', `message was refused (${code ?? 'no reason given'})`);
   }

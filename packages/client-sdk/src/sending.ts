@@ -25,6 +25,9 @@ import type { Contact, MessageRow, OutboxPart, OutboxRow, Profile } from './stor
 /** How long `send` waits to learn whether a name exists, when the relay is at hand. */
 const NAME_TIMEOUT_MS = 5_000;
 
+/** Messages without a fate after which looking further is not worth it. */
+const CHECK_AHEAD = 32;
+
 /** What the fates of messages are told to. */
 export interface SendingEvents {
   confirmed(id: string): void;
@@ -130,14 +133,17 @@ export class Sending {
 
   /** Look up all fates: this process has just become the owner, or another one is. */
   async check(): Promise<void> {
+    let pending = 0;
     for (const id of [...this.#waiting.keys()]) {
+      // Messages settle roughly in order: far behind many that wait, nothing has happened yet.
+      if (pending > CHECK_AHEAD) return;
       const row = await this.#platform.store.loadSentMessage(id);
       if (row?.status === 'confirmed') this.#settle(id, undefined);
       else if (row?.status === 'failed') this.#settle(id, errorOfCode(row.cause));
       else if (row?.cause !== undefined) {
         this.#waiting.get(id)?.reject(errorOfCode(row.cause));
         this.#waiting.delete(id);
-      }
+      } else pending++;
     }
   }
 

@@ -111,6 +111,12 @@ export class MemoryStore implements ClientStore {
     return false;
   }
 
+  async outboxState(): Promise<'empty' | 'held' | 'waiting'> {
+    if (this.#outbox.size === 0) return 'empty';
+    for (const row of this.#outbox.values()) if (!row.held) return 'waiting';
+    return 'held';
+  }
+
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
     const { after = 0, limit = 1_000, arrivedOnly = false } = query;
     return this.#messages

@@ -203,6 +203,8 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   loadOutbox(limit: number): Promise<readonly OutboxRow[]>;
   /** Whether any row has no ciphertext yet or is held: later rows must not overtake it. */
   hasUnsealed(): Promise<boolean>;
+  /** `held`: nothing but rows that wait for a person. */
+  outboxState(): Promise<'empty' | 'held' | 'waiting'>;
   /** Oldest first. */
   loadMessages(query: MessageQuery): Promise<readonly MessageRow[]>;
   /** A row this account sent. */

@@ -50,8 +50,8 @@ CREATE TABLE used_kem (kem INTEGER NOT NULL, signed INTEGER NOT NULL, base BLOB 
 CREATE TABLE profile (id INTEGER PRIMARY KEY CHECK (id = 1), value BLOB NOT NULL);
 CREATE TABLE contact (key BLOB PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE contact_name (name BLOB PRIMARY KEY, account BLOB NOT NULL);
-CREATE TABLE outbox (id INTEGER PRIMARY KEY, sealed INTEGER NOT NULL, value BLOB NOT NULL);
-CREATE INDEX outbox_unsealed ON outbox (id) WHERE sealed = 0;
+CREATE TABLE outbox (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE INDEX outbox_unsealed ON outbox (id) WHERE state <> 1;
 CREATE TABLE message (seq INTEGER PRIMARY KEY, sent_id BLOB UNIQUE, arrived INTEGER NOT NULL,
   value BLOB NOT NULL);
 CREATE INDEX message_arrived ON message (seq) WHERE arrived = 1;

@@ -30,8 +30,10 @@ import type { Vault } from './vault.js';
 /** `prekey.kind`. */
 export const KIND = { oneTime: 1, signed: 2, kemOneTime: 3, kemLastResort: 4 } as const;
 
-function isSealed(row: Omit<OutboxRow, 'id'>): number {
-  return row.parts !== undefined && !row.held ? 1 : 0;
+/** `outbox.state`: 0 without ciphertext, 1 ready to go, 2 waiting for a person. */
+function stateOf(row: Omit<OutboxRow, 'id'>): number {
+  if (row.held) return 2;
+  return row.parts === undefined ? 0 : 1;
 }
 
 /** Writes commits into one database. */
@@ -198,12 +200,12 @@ export class SqliteWriter {
     for (const row of extra.outboxAdded ?? []) {
       const id = this.#next('outbox');
       const value = this.#vault.seal(`outbox/${id}`, encodeOutboxRow(row));
-      this.#run('INSERT INTO outbox VALUES (?, ?, ?)', id, isSealed(row), value);
+      this.#run('INSERT INTO outbox VALUES (?, ?, ?)', id, stateOf(row), value);
     }
     for (const row of extra.outboxChanged ?? []) {
       const value = this.#vault.seal(`outbox/${row.id}`, encodeOutboxRow(row));
-      const sql = 'UPDATE outbox SET sealed = ?, value = ? WHERE id = ?';
-      this.#run(sql, isSealed(row), value, row.id);
+      const sql = 'UPDATE outbox SET state = ?, value = ? WHERE id = ?';
+      this.#run(sql, stateOf(row), value, row.id);
     }
     for (const id of extra.outboxRemoved ?? []) this.#run('DELETE FROM outbox WHERE id = ?', id);
   }

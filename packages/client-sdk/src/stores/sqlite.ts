@@ -157,7 +157,14 @@ export class SqliteStore implements ClientStore {
   }
 
   async hasUnsealed(): Promise<boolean> {
-    return this.#get('SELECT 1 FROM outbox WHERE sealed = 0 LIMIT 1', []) !== undefined;
+    return this.#get('SELECT 1 FROM outbox WHERE state <> 1 LIMIT 1', []) !== undefined;
+  }
+
+  async outboxState(): Promise<'empty' | 'held' | 'waiting'> {
+    if (this.#get('SELECT 1 FROM outbox WHERE state <> 2 LIMIT 1', []) !== undefined) {
+      return 'waiting';
+    }
+    return this.#get('SELECT 1 FROM outbox LIMIT 1', []) === undefined ? 'empty' : 'held';
   }
 
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {

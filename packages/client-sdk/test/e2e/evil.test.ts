@@ -3,6 +3,7 @@ import { parseAccountText, type Item, type RequestOp } from '@qasid/protocol/env
 import { MemoryStore, type IdentityChange } from '@qasid/client-sdk';
 import t from 'tap';
 
+import { EMPTY_LEDGER } from '../../dist/prekey-upkeep.js';
 import { delivery, evilDial, Impostor, redeliver, rewrite, type Lies } from '../support/evil.js';
 import { Inbox, person, testClient, testRelay, until } from '../support/world.js';
 
@@ -166,6 +167,46 @@ t.test('ATK-F01 an identity that changes: nothing leaves until a person decides'
   await alice.trust('bob');
   await until(() => leaked.length > 1);
   t.equal((await alice.safetyNumber('bob')).changed, undefined);
+});
+
+t.test('ATK-F01 messages under a new identity wait for a person, then open', async (t) => {
+  const relay = await testRelay(t);
+  const lies: Lies = {};
+  const alice = await person(t, relay, 'alice', { socket: evilDial(lies) });
+  const oldStore = new MemoryStore();
+  const bob = await person(t, relay, 'bob', { store: oldStore });
+  const aliceSees = new Inbox(alice);
+  await (await bob.send('alice', 'old key')).confirmed;
+  await aliceSees.reach(1);
+  await bob.close();
+  // Bob is installed again: same account and device, another identity, and the relay shows it.
+  const profile = await oldStore.loadProfile();
+  const impostor = new Impostor();
+  const { signedDeviceList: _, ...self } = (await oldStore.loadContact(profile!.account))!;
+  const newStore = new MemoryStore();
+  await newStore.commit({
+    identities: [{ name: profile!.account, identityKey: impostor.identity.public }],
+    extra: {
+      profile: { ...profile!, identity: impostor.identity, prekeys: EMPTY_LEDGER },
+      contacts: [{ ...self, signedDeviceList: undefined, deviceListVersion: 0 }],
+    },
+  });
+  lies.toClient = answersFrom(impostor, profile!.account);
+  const changes: IdentityChange[] = [];
+  const failures: string[] = [];
+  alice.on('identity-changed', (change) => changes.push(change));
+  alice.on('undecryptable', ({ cause }) => failures.push(cause));
+  const again = await testClient(t, relay, { store: newStore });
+  await (await again.send('alice', 'new key 1')).confirmed;
+  await (await again.send('alice', 'new key 2')).confirmed;
+  await until(() => changes.length === 1);
+  await until(async () => (await relay.totals()).envelopes === 0);
+  t.strictSame(aliceSees.texts, ['old key'], 'nothing is shown');
+  t.strictSame(failures, [], 'nothing is thrown away');
+  t.strictSame(changes[0]?.offered, impostor.identity.public);
+  await alice.trust('bob');
+  await aliceSees.reach(3);
+  t.strictSame(aliceSees.texts, ['old key', 'new key 1', 'new key 2']);
 });
 
 t.test('ATK-G01 a device that the account did not sign gets nothing', async (t) => {

@@ -47,6 +47,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal(await store.loadContact(OTHER), undefined);
     t.equal(await store.loadContactByUsername('bob'), undefined);
     t.strictSame(await store.loadOutbox(10), []);
+    t.equal(await store.outboxState(), 'empty');
     t.strictSame(await store.loadMessages({}), []);
     t.equal(await store.lastSeq(), 0);
     t.equal(await store.hasSeen(bytes(16, 1)), false);
@@ -234,6 +235,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
       },
     });
     t.equal(await store.hasUnsealed(), false);
+    t.equal(await store.outboxState(), 'waiting');
     const [first, second] = await store.loadOutbox(10);
     t.ok(first!.id < second!.id);
     t.equal((await store.loadOutbox(1)).length, 1);
@@ -252,6 +254,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal(await store.hasUnsealed(), true);
     await store.commit({ extra: { outboxChanged: [{ ...first!, held: true }] } });
     t.equal(await store.hasUnsealed(), true);
+    t.equal(await store.outboxState(), 'held');
     await store.commit({ extra: { outboxChanged: [first!] } });
     t.equal(await store.hasUnsealed(), false);
     t.equal((await store.loadSentMessage('bb'))?.status, 'failed');
