@@ -259,6 +259,7 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.match(await one(store, append(bob, 7, ['the real one'], id)), { kind: 'stored' });
     t.strictSame(await texts(store, mailbox), ['mallory was first', 'the real one']);
     t.strictSame(await one(store, append(bob, 7, ['another body'], id)), { kind: 'conflict' });
+    t.match(await one(store, append(bob, 9, ['the real one'], id)), { placements: [{ seq: 3 }] });
   });
 
   withStore(
