@@ -521,7 +521,12 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.match(await one(store, append(bob, 7, ['kept'], id)), { placements: [{ seq: 0 }] });
     t.match(await one(store, append(bob, 9, ['not the same'], id)), { kind: 'stored' });
     const after = await one(store, append(bob, 7, ['new']));
-    t.ok(after.kind === 'stored' && after.placements[0]!.seq > before, 'numbers only rise');
+    const last = after.kind === 'stored' ? after.placements[0]!.seq : 0;
+    t.ok(last > before, 'numbers only rise');
+    await store.commit([{ kind: 'ack', mailbox, through: last, also: [] }]);
+    store = await reopen(store);
+    const next = await one(store, append(bob, 7, ['after an empty queue']));
+    t.ok(next.kind === 'stored' && next.placements[0]!.seq > last, 'also when nothing is left');
   });
 }
 
