@@ -31,6 +31,7 @@ import {
 } from './port.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
+import { prepareStatements, type Statements } from './sqlite-statements.js';
 
 /** How the engine runs. */
 export interface EngineOptions extends SqliteOptions {
@@ -46,28 +47,6 @@ export interface OpenReport {
   readonly checkSkipped: boolean;
 }
 
-interface AccountRecord {
-  identity: Uint8Array;
-  list: Uint8Array;
-  list_sig: Uint8Array;
-  version: number;
-  name: string | null;
-}
-
-interface DeviceRecord {
-  rid: number;
-  dev: number;
-  reg: number;
-  auth_key: Uint8Array;
-}
-
-interface QueueRecord {
-  seq: number;
-  cid: Uint8Array;
-  minute: number;
-  body: Uint8Array;
-}
-
 /** The engine. Every method throws StoreError. */
 export class SqliteEngine {
   readonly report: OpenReport;
@@ -77,7 +56,7 @@ export class SqliteEngine {
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
-  readonly #sql: ReturnType<typeof prepare>;
+  readonly #sql: Statements;
   /** Accounts read lately, oldest first. Only this process writes, so an entry is dropped when changed. */
   readonly #accounts = new Map<string, AccountRow>();
   #nextSeq: number;
@@ -91,7 +70,7 @@ export class SqliteEngine {
     this.#lock = lock;
     this.#quota = options.quota;
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
-    this.#sql = prepare(db);
+    this.#sql = prepareStatements(db);
     this.#prekeys = new SqlitePrekeys(db);
     this.#memory = new MailboxMemory(
       (mailbox) => this.#sql.queuedIds.all(mailbox).map(({ cid, seq }) => ({ clientId: cid, seq })),
@@ -434,67 +413,6 @@ export class SqliteEngine {
       })),
     };
   }
-}
-
-function prepare(db: Database.Database) {
-  return {
-    begin: db.prepare('BEGIN IMMEDIATE'),
-    commit: db.prepare('COMMIT'),
-    rollback: db.prepare('ROLLBACK'),
-    reserved: db.prepare<[], { v: number }>("SELECT v FROM meta WHERE k = 'seq_reserved'"),
-    reserve: db.prepare<[number]>("UPDATE meta SET v = ? WHERE k = 'seq_reserved'"),
-    sizes: db.prepare<[], { mb: number; n: number; bytes: number }>(
-      'SELECT mb, count(*) AS n, sum(length(body)) AS bytes FROM q GROUP BY mb',
-    ),
-    insert: db.prepare<[number, number, Uint8Array, number, number, Uint8Array]>(
-      'INSERT INTO q (seq, mb, cid, minute, exp, body) VALUES (?, ?, ?, ?, ?, ?)',
-    ),
-    body: db.prepare<[number, number], { body: Uint8Array }>(
-      'SELECT body FROM q WHERE seq = ? AND mb = ?',
-    ),
-    queuedIds: db.prepare<[number], { cid: Uint8Array; seq: number }>(
-      'SELECT cid, seq FROM q WHERE mb = ?',
-    ),
-    read: db.prepare<[number, number, number], QueueRecord>(
-      'SELECT seq, cid, minute, body FROM q WHERE mb = ? AND seq > ? ORDER BY seq LIMIT ?',
-    ),
-    ackThrough: db.prepare<[number, number], { size: number }>(
-      'DELETE FROM q WHERE mb = ? AND seq <= ? RETURNING length(body) AS size',
-    ),
-    ackOne: db.prepare<[number, number], { size: number }>(
-      'DELETE FROM q WHERE seq = ? AND mb = ? RETURNING length(body) AS size',
-    ),
-    deleteOne: db.prepare<[number]>('DELETE FROM q WHERE seq = ?'),
-    dropQueue: db.prepare<[number]>('DELETE FROM q WHERE mb = ?'),
-    sweepScan: db.prepare<[number, number], { seq: number; mb: number; exp: number; size: number }>(
-      'SELECT seq, mb, exp, length(body) AS size FROM q WHERE seq > ? ORDER BY seq LIMIT ?',
-    ),
-    account: db.prepare<[Uint8Array], AccountRecord>(
-      'SELECT identity, list, list_sig, version, name FROM account LEFT JOIN username ON username.account = account.id WHERE id = ?',
-    ),
-    devices: db.prepare<[Uint8Array], DeviceRecord>(
-      'SELECT rid, dev, reg, auth_key FROM device WHERE account = ? ORDER BY dev',
-    ),
-    lookup: db.prepare<[string], { account: Uint8Array }>(
-      'SELECT account FROM username WHERE name = ?',
-    ),
-    addAccount: db.prepare<[Uint8Array, Uint8Array, Uint8Array, Uint8Array, number]>(
-      'INSERT INTO account (id, identity, list, list_sig, version) VALUES (?, ?, ?, ?, ?)',
-    ),
-    addUsername: db.prepare<[string, Uint8Array]>(
-      'INSERT INTO username (name, account) VALUES (?, ?)',
-    ),
-    setDevices: db.prepare<[Uint8Array, Uint8Array, number, Uint8Array]>(
-      'UPDATE account SET list = ?, list_sig = ?, version = ? WHERE id = ?',
-    ),
-    addDevice: db.prepare<[Uint8Array, number, number, Uint8Array]>(
-      'INSERT INTO device (account, dev, reg, auth_key) VALUES (?, ?, ?, ?)',
-    ),
-    dropDevice: db.prepare<[number]>('DELETE FROM device WHERE rid = ?'),
-    hasDevice: db.prepare<[number], { rid: number }>('SELECT rid FROM device WHERE rid = ?'),
-    countAccounts: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM account'),
-    countDevices: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM device'),
-  };
 }
 
 function accountKey(account: AccountId): string {
