@@ -28,7 +28,7 @@ import {
   temporaryFolder,
 } from '../support/processes.js';
 
-t.setTimeout(240_000);
+t.setTimeout(600_000);
 
 /** One error line, at most two hints, and the exit code; nothing on stdout. */
 function refused(t: Tap, done: Finished, code: number, error: RegExp, what: string): void {

@@ -11,7 +11,7 @@ import { countIn, hexRows } from '#src/relay-files.js';
 import { wrap } from '#src/page.js';
 import { environment, MAIN, qasid, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 const start = fileURLToPath(new URL('../../../../scripts/start.mjs', import.meta.url));
 

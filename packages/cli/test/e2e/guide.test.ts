@@ -10,7 +10,7 @@ import t from 'tap';
 
 import { environment, freePort, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const guide = readFileSync(`${root}docs/guides/first-message.md`, 'utf8');

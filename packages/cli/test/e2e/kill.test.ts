@@ -5,159 +5,18 @@
  * QASID_KILL_ROUNDS rounds (100), seed QASID_KILL_SEED (printed). The receiver writes to a regular file,
  * so every line in it must be whole, and no message may need a hint.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-
 import t from 'tap';
 
+import { Receiver, Sender } from '../support/chat.js';
 import { seededRandom } from '../support/random.js';
-import {
-  environment,
-  freePort,
-  MAIN,
-  qasid,
-  RelayProcess,
-  temporaryFolder,
-} from '../support/processes.js';
+import { freePort, pause, qasid, RelayProcess, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(0);
+t.setTimeout(900_000);
 
 const rounds = Number(process.env.QASID_KILL_ROUNDS ?? '100');
 const seed = Number(process.env.QASID_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seededRandom(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Lines typed and not confirmed yet, per sender. */
-const WINDOW = 4;
-
-/** Pause before the next line; the relay's quota is a burst of 120 sends and 2 per second after that. */
-const PACE_MS = 500;
-
-/** Types numbered lines into `qasid send bob --lines`, never the same one twice, and notes the answers. */
-class Sender {
-  readonly queued = new Set<string>();
-  readonly confirmed = new Set<string>();
-  readonly written = new Set<string>();
-  readonly name: string;
-  readonly #home: string;
-  #child: ChildProcess | undefined;
-  #next = 0;
-  stderr = '';
-
-  constructor(home: string, name: string) {
-    this.#home = home;
-    this.name = name;
-  }
-
-  start(): void {
-    const child = spawn(
-      process.execPath,
-      [MAIN, '--profile', this.name, 'send', 'bob', '--lines', '--json', '--timeout', '60'],
-      { env: environment(this.#home), stdio: ['pipe', 'pipe', 'pipe'] },
-    );
-    this.#child = child;
-    const typed: string[] = [];
-    const type = (): void => {
-      const text = `${this.name}-${String(++this.#next).padStart(6, '0')}`;
-      this.written.add(text);
-      typed.push(text);
-      child.stdin.write(`${text}\n`);
-    };
-    child.stdin.on('error', () => {}); // killed while we were typing
-    child.stderr.on('data', (chunk: Buffer) => {
-      this.stderr += chunk.toString();
-    });
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event: { state: string; line: number } = JSON.parse(line);
-      const text = typed[event.line - 1] ?? 'nothing was typed';
-      if (event.state === 'queued') this.queued.add(text);
-      else {
-        this.confirmed.add(text);
-        setTimeout(type, PACE_MS);
-      }
-    });
-    // A window of lines under way: some are always in each state when the blow falls.
-    for (let line = 0; line < WINDOW; line++) type();
-  }
-
-  get state(): string {
-    return stateOf(this.#child);
-  }
-
-  async kill(): Promise<void> {
-    await gone(this.#child, 'SIGKILL');
-  }
-
-  /** No more lines; let what was typed be confirmed. */
-  async end(): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined) return null;
-    const exit = new Promise<number | null>((resolve) => child.on('exit', resolve));
-    child.stdin?.end();
-    return exit;
-  }
-}
-
-/** `qasid receive --follow` appending to a file. */
-class Receiver {
-  readonly name = 'bob';
-  readonly file: string;
-  readonly #home: string;
-  #child: ChildProcess | undefined;
-  stderr = '';
-
-  constructor(home: string) {
-    this.#home = home;
-    this.file = `${home}/shown.jsonl`;
-  }
-
-  start(): void {
-    const out = openSync(this.file, 'a');
-    const child = spawn(
-      process.execPath,
-      [MAIN, '--profile', 'bob', 'receive', '--follow', '--json'],
-      { env: environment(this.#home), stdio: ['ignore', out, 'pipe'] },
-    );
-    closeSync(out);
-    child.stderr?.on('data', (chunk: Buffer) => {
-      this.stderr += chunk.toString();
-    });
-    this.#child = child;
-  }
-
-  get state(): string {
-    return stateOf(this.#child);
-  }
-
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
-    return gone(this.#child, signal);
-  }
-
-  /** Every line of the file; throws when one is torn. */
-  shown(): readonly { id: string; seq: number; from: string; text: string }[] {
-    const lines = readFileSync(this.file, 'utf8').split('\n');
-    lines.pop();
-    return lines.map((line) => JSON.parse(line));
-  }
-}
-
-function stateOf(child: ChildProcess | undefined): string {
-  return `exit ${child?.exitCode}, signal ${child?.signalCode}`;
-}
-
-async function gone(
-  child: ChildProcess | undefined,
-  signal: NodeJS.Signals,
-): Promise<number | null> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-    return child?.exitCode ?? null;
-  }
-  const exit = new Promise<number | null>((resolve) => child.on('exit', resolve));
-  child.kill(signal);
-  return exit;
-}
 
 async function until(what: string, limitMs: number, holds: () => boolean): Promise<void> {
   const end = performance.now() + limitMs;

@@ -12,7 +12,7 @@ import t from 'tap';
 
 import { freePort, RelayProcess, shell, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(240_000);
+t.setTimeout(600_000);
 
 interface Step {
   readonly line: number;

@@ -28,6 +28,11 @@ export interface RunOptions {
   readonly limitMs?: number;
 }
 
+/** Wait. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** A folder that goes away with the test. */
 export function temporaryFolder(teardown: (clean: () => void) => void): string {
   const path = mkdtempSync(join(tmpdir(), 'qasid-test-'));
