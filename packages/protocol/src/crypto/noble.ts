@@ -118,7 +118,7 @@ export const nobleProvider: CryptoProvider = {
 export const provider: CryptoProvider = nobleProvider;
 
 /** Clamp `random` in place, so that no unclamped copy stays behind, and take it over. */
-function clampedKey(random: Bytes): PrivateKey {
+export function clampedKey(random: Bytes): PrivateKey {
   random[0] = (random[0] as number) & 0xf8;
   random[31] = ((random[31] as number) & 0x7f) | 0x40;
   return toPrivateKey(random);

@@ -5,16 +5,9 @@
  * costs as much as an agreement, so imports are cached by the identity of the array. The cache is weak: it
  * keeps no key alive. Spec: spec/01-primitives.md §7.
  */
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type JsonWebKey,
-  type KeyObject,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
 import { type Bytes, copyBytes, samePublicBytes } from '../bytes.js';
-import { wipe } from '../secret.js';
 import { isAllZero } from './constant-time.js';
 
 /** Curves of RFC 8037. */
@@ -40,7 +33,7 @@ export class KeyCache {
     const known = this.#private.get(secret);
     if (known !== undefined && !isAllZero(secret)) return known;
     const key = createPrivateKey({
-      // Node wants an x but computes the true one from d; `derivesPublicKey` in node.ts checks that it does.
+      // Node wants an x but computes the true one from d; `nativeCurves` in node.ts checks that it does.
       key: { kty: 'OKP', crv: this.#curve, d: base64url(secret), x: ZERO_X },
       format: 'jwk',
     });
@@ -67,22 +60,6 @@ export class KeyCache {
   /** The 32 public bytes that belong to a private key. */
   derive(secret: Uint8Array): Bytes {
     return rawPublic(createPublicKey(this.privateKey(secret)));
-  }
-
-  /** A fresh pair as raw bytes. `adopt` turns the secret into the array that will be used from now on. */
-  generate<Secret extends Uint8Array>(
-    adopt: (secret: Bytes) => Secret,
-  ): { readonly public: Bytes; readonly secret: Secret } {
-    const { privateKey } =
-      this.#curve === 'X25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('ed25519');
-    // JWK leaves the secret in a string for the collector, as every import above does. DER would not, but
-    // costs as much as an agreement (38 us against 1), once for every message that turns the ratchet.
-    const { d, x } = privateKey.export({ format: 'jwk' }) as JsonWebKey;
-    const decoded = Buffer.from(d ?? '', 'base64url');
-    const secret = adopt(copyBytes(decoded));
-    wipe(decoded);
-    this.#private.set(secret, privateKey);
-    return { public: copyBytes(Buffer.from(x ?? '', 'base64url')), secret };
   }
 }
 

@@ -36,7 +36,7 @@ import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength, expectNotWiped } from './lengths.js';
 import type { Sponge } from './mlkem.js';
-import { noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
+import { clampedKey, noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
 import { KeyCache } from './node-keys.js';
 import type { CryptoProvider } from './provider.js';
 import { hasValidRange, signXeddsa, toEdwards, verifyXeddsa } from './xeddsa.js';
@@ -147,8 +147,8 @@ export const nodeProvider: CryptoProvider = {
 
   x25519KeyPair() {
     if (!nativeCurves()) return nobleProvider.x25519KeyPair();
-    const pair = x25519Keys.generate(toPrivateKey);
-    return redacted({ public: withType(pair.public), secret: pair.secret });
+    const secret = clampedKey(nodeRandomBytes(32));
+    return redacted({ public: nodePublicKey(secret), secret });
   },
   x25519PublicKey: nodePublicKey,
   x25519: nodeX25519,
@@ -159,7 +159,8 @@ export const nodeProvider: CryptoProvider = {
 
   ed25519KeyPair() {
     if (!nativeCurves()) return nobleProvider.ed25519KeyPair();
-    return redacted(ed25519Keys.generate((secret) => secret));
+    const secret = nodeRandomBytes(32);
+    return redacted({ public: ed25519Keys.derive(secret), secret });
   },
   ed25519Sign(secret, message) {
     expectLength(secret, 32, 'Ed25519 seed');

@@ -42,7 +42,7 @@ export function signXeddsa(
   expectNotWiped(secret);
   expectLength(random, 64, 'signature randomness');
   const a = littleEndian(secret) % Fn.ORDER;
-  const edwardsKey = Point.BASE.multiply(a).toBytes();
+  const edwardsKey = edwardsPublicKey(secret, a);
   const nonceHash = sha512(NONCE_PREFIX, secret, ...parts, random);
   const r = littleEndian(nonceHash) % Fn.ORDER;
   wipe(nonceHash);
@@ -53,6 +53,21 @@ export function signXeddsa(
   signature[63] = ((signature[63] as number) & 0x7f) | ((edwardsKey[31] as number) & 0x80);
   return signature;
 }
+
+/**
+ * enc(a*B), remembered by the array of the key: half the cost of a signature, and an identity key signs a
+ * hundred prekeys in a row. Were it ever another key's, the signature would be invalid and no more: the nonce
+ * depends on `secret` and on fresh randomness, so it never meets two challenges.
+ */
+function edwardsPublicKey(secret: PrivateKey, a: bigint): Uint8Array {
+  const known = edwardsKeys.get(secret);
+  if (known !== undefined) return known;
+  const made = Point.BASE.multiply(a).toBytes();
+  edwardsKeys.set(secret, made);
+  return made;
+}
+
+const edwardsKeys = new WeakMap<PrivateKey, Uint8Array>();
 
 /**
  * Whether `signature` over the joined `parts` is valid. Never throws.
