@@ -243,6 +243,12 @@ export class ClientConnection implements SocketHandler {
     this.#delivery = delivery;
     presence.attach(delivery);
     try {
+      const account = await context.store.account(who.account);
+      // Removed while its proof was being checked: nobody was there yet to be told.
+      if (!account?.devices.some(({ mailbox }) => mailbox === who.mailbox)) {
+        this.#close('REMOVED');
+        return;
+      }
       const { oneTime, kem } = await context.store.prekeyCounts(who.mailbox);
       delivery.tellStock(oneTime, kem);
     } catch {

@@ -4,6 +4,7 @@
  * Changes are made as a commit goes along and undone when it fails, so that later changes of the same
  * commit see earlier ones.
  */
+import { idKey } from './id-key.js';
 import type { MailboxNo, MailboxQuota } from './port.js';
 
 /** An envelope that was stored, as far as recognising its repeat needs it. */
@@ -181,8 +182,3 @@ export class MailboxMemory {
 /** Acknowledged client ids one busy mailbox may keep beyond its memory. Lower: some repeats are stored
  *  again, and dropped by the client. Higher: a mailbox that is never quite empty grows. */
 const SEEN_SPARE_MAX = 16_384;
-
-/** 16 bytes as a map key, one character each. */
-function idKey(clientId: Uint8Array): string {
-  return String.fromCharCode(...clientId);
-}

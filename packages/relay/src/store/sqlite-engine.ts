@@ -6,6 +6,7 @@
 import { type AccountId, copyBytes, toAccountId } from '@qasid/protocol/envelope';
 import type Database from 'better-sqlite3';
 import { checkAddressing } from '../protocol/addressing.js';
+import { idKey } from './id-key.js';
 import { MailboxMemory } from './mailbox-memory.js';
 import {
   type AccountRow,
@@ -105,7 +106,7 @@ export class SqliteEngine {
   }
 
   account(account: AccountId): AccountRow | undefined {
-    const key = accountKey(account);
+    const key = idKey(account);
     const known = this.#accounts.get(key);
     if (known !== undefined) return known;
     const row = this.#loadAccount(account);
@@ -315,7 +316,7 @@ export class SqliteEngine {
     }
     const { list, signature } = write.signed;
     this.#sql.setDevices.run(list, signature, write.version, write.account);
-    this.#accounts.delete(accountKey(write.account));
+    this.#accounts.delete(idKey(write.account));
     const after = this.account(write.account);
     return { kind: 'changed', removed, members: after ? members(after) : [] };
   }
@@ -413,10 +414,6 @@ export class SqliteEngine {
       })),
     };
   }
-}
-
-function accountKey(account: AccountId): string {
-  return String.fromCharCode(...account);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
