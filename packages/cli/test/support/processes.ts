@@ -1,6 +1,6 @@
 /** Real processes for the end-to-end tests: what is tested is what a person starts. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,13 +61,26 @@ export function qasid(
 
 /** Run a script in bash, in which `qasid` is the program under test. */
 export function shell(home: string, script: string, o: RunOptions = {}): Promise<Finished> {
-  const prelude = `qasid() { '${process.execPath}' '${MAIN}' "$@"; }\n`;
-  const child = spawn('bash', ['-c', prelude + script], {
-    env: environment(home, o.env),
+  const PATH = `${programFolder()}:${process.env.PATH ?? ''}`;
+  const child = spawn('bash', ['-c', script], {
+    env: { ...environment(home, o.env), PATH },
     cwd: o.cwd ?? home,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   return finish(child, o);
+}
+
+let folderOfProgram: string | undefined;
+
+/** A folder with an executable `qasid` and nothing else, for PATH; gone with this process. */
+function programFolder(): string {
+  if (folderOfProgram !== undefined) return folderOfProgram;
+  const folder = mkdtempSync(join(tmpdir(), 'qasid-bin-'));
+  const text = `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`;
+  writeFileSync(join(folder, 'qasid'), text, { mode: 0o755 });
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folderOfProgram = folder;
+  return folder;
 }
 
 function finish(child: ChildProcess, o: RunOptions): Promise<Finished> {
