@@ -3,7 +3,8 @@
 //
 // QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS and QASID_KILL_ROUNDS set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Parser } from 'tap-parser';
@@ -39,7 +40,8 @@ const groups = [
 let passed = 0;
 let failed = 0;
 
-function count(text, file) {
+/** A parser that counts what a test file says, and shows its comments and failures as they come. */
+function counter(file) {
   const parser = new Parser();
   const hook = (level, path) => {
     let child;
@@ -67,7 +69,7 @@ function count(text, file) {
     });
   };
   hook(parser, []);
-  parser.end(text);
+  return parser;
 }
 
 console.log(
@@ -82,18 +84,17 @@ for (const [title, files] of groups) {
   for (const file of files) {
     const started = Date.now();
     console.log(`${title}: ${file}`);
-    const done = spawnSync(process.execPath, ['--enable-source-maps', root + file], {
+    const before = failed;
+    const child = spawn(process.execPath, ['--enable-source-maps', root + file], {
       cwd: root,
       env,
-      encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'inherit'],
-      maxBuffer: 1 << 28,
     });
-    const before = failed;
-    count(done.stdout, file);
-    if (done.status !== 0 && failed === before) {
+    const parser = child.stdout.pipe(counter(file));
+    const [[code, signal]] = await Promise.all([once(child, 'close'), once(parser, 'complete')]);
+    if (code !== 0 && failed === before) {
       failed++;
-      console.log(`  not ok: ${file} ended with ${done.signal ?? `exit code ${done.status}`}`);
+      console.log(`  not ok: ${file} ended with ${signal ?? `exit code ${code}`}`);
     }
     console.log(`  ${Math.round((Date.now() - started) / 1000)} s`);
   }

@@ -1,14 +1,18 @@
 /** A bar chart as SVG, by hand: one panel a scenario, longer is faster. */
-import type { Timing } from './measure.js';
+/** One bar: microseconds per unit; longer is fewer. */
+export interface Bar {
+  readonly name: string;
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+  /** Against the reference; absent for the reference itself. */
+  readonly ratio: number | undefined;
+}
 
 /** One scenario to draw. */
 export interface Panel {
   readonly title: string;
-  /** What one unit is: "message", "set-up". */
-  readonly unit: string;
-  readonly timings: readonly Timing[];
-  /** Name of the contender the others are compared with. */
-  readonly reference: string;
+  readonly bars: readonly Bar[];
 }
 
 const WIDTH = 860;
@@ -17,7 +21,7 @@ const RIGHT = 250;
 const BAR = 20;
 const GAP = 7;
 const TITLE = 34;
-const COLOURS: readonly string[] = ['#1b6ca8', '#7fb3d5', '#b9b9b9', '#d8c9a8'];
+const COLOURS: readonly string[] = ['#1b6ca8', '#b9b9b9', '#9cc3dd'];
 
 function escapeText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
@@ -46,30 +50,26 @@ export function drawChart(
   let y = 40;
   parts.push(text(16, 26, heading, ' font-size="17" font-weight="600"'));
   for (const panel of panels) {
-    const reference = panel.timings.find((timing) => timing.name === panel.reference);
-    const fastest = Math.max(...panel.timings.map((timing) => perSecond(timing.low)));
+    const fastest = Math.max(...panel.bars.map((bar) => perSecond(bar.low)));
     const scale = (WIDTH - LEFT - RIGHT) / fastest;
     y += TITLE;
     parts.push(text(16, y - 10, panel.title, ' font-size="14" font-weight="600"'));
-    for (const [i, timing] of panel.timings.entries()) {
-      const rate = perSecond(timing.median);
+    for (const [i, bar] of panel.bars.entries()) {
+      const rate = perSecond(bar.median);
       const end = LEFT + rate * scale;
       const middle = y + BAR / 2;
       const colour = COLOURS[i % COLOURS.length];
-      parts.push(text(LEFT - 8, middle + 4, timing.name, ' text-anchor="end"'));
+      parts.push(text(LEFT - 8, middle + 4, bar.name, ' text-anchor="end"'));
       parts.push(
         `<rect x="${LEFT}" y="${y}" width="${(rate * scale).toFixed(1)}" height="${BAR}" fill="${colour}"/>`,
       );
-      const from = LEFT + perSecond(timing.high) * scale;
-      const to = LEFT + perSecond(timing.low) * scale;
+      const from = LEFT + perSecond(bar.high) * scale;
+      const to = LEFT + perSecond(bar.low) * scale;
       parts.push(
         `<path d="M${from.toFixed(1)} ${middle}H${to.toFixed(1)}M${from.toFixed(1)} ${middle - 4}v8M${to.toFixed(1)} ${middle - 4}v8" stroke="#333" fill="none"/>`,
       );
-      const ratio =
-        reference && reference !== timing
-          ? `, ${(reference.median / timing.median).toFixed(2)}×`
-          : '';
-      const label = `${short(rate)}/s, ${short(timing.median)} µs${ratio}`;
+      const ratio = bar.ratio === undefined ? '' : `, ${bar.ratio.toFixed(2)}×`;
+      const label = `${short(rate)}/s, ${short(bar.median)} µs${ratio}`;
       parts.push(text(Math.max(end, to) + 8, middle + 4, label));
       y += BAR + GAP;
     }

@@ -1,68 +1,109 @@
-/** The work that is measured: set-up, ping-pong, one-way stream. */
+/** The work that is measured: set-up, ping-pong, one-way stream, prekeys. */
 import type { Contender } from './measure.js';
 import type { Keeping, Pair, Side } from './side.js';
 
 /** Two SPQR epochs of alternating messages, so that every block meets the same mixture of states. */
-export const BLOCK_MESSAGES = 174;
+const BLOCK_MESSAGES = 174;
 const SET_UPS = 8;
 const TEXT = new Uint8Array(100).fill(7);
 
+/** A line of the report. */
+export interface Scenario {
+  readonly title: string;
+  /** What one unit is. */
+  readonly unit: string;
+  readonly make: (side: Side) => Contender;
+}
+
 /** Making and signing the prekeys of a device. */
-export function prekeys(side: Side): Contender {
+function prekeys(side: Side): Contender {
   return {
     name: side.name,
-    async block() {
+    async block(clock) {
+      clock.start();
       for (let i = 0; i < SET_UPS; i++) await side.makePrekeys();
-      return { units: SET_UPS };
+      clock.stop();
+      return SET_UPS;
     },
   };
 }
 
 /** Bundle in, first message out, first message opened; the bundle is made beforehand and not counted. */
-export function setUp(side: Side, keeping: Keeping): Contender {
+function setUp(side: Side, keeping: Keeping): Contender {
   return {
     name: side.name,
-    async block() {
+    async block(clock) {
       const ready: (() => Promise<void>)[] = [];
       for (let i = 0; i < SET_UPS; i++) ready.push(await side.prepareSetUp(keeping));
-      const started = performance.now();
+      clock.start();
       for (const run of ready) await run();
-      return { units: SET_UPS, ms: performance.now() - started };
+      clock.stop();
+      return SET_UPS;
     },
   };
 }
 
-async function pairOf(side: Side, keeping: Keeping, made: { pair?: Pair }): Promise<Pair> {
-  made.pair ??= await side.pair(keeping);
-  return made.pair;
+/** A block of `turns` on one pair of devices that lives as long as the scenario. */
+function talking(
+  side: Side,
+  keeping: Keeping,
+  turn: (pair: Pair, i: number) => Promise<void>,
+): Contender {
+  let made: Pair | undefined;
+  return {
+    name: side.name,
+    async block(clock) {
+      made ??= await side.pair(keeping);
+      clock.start();
+      for (let i = 0; i < BLOCK_MESSAGES; i++) await turn(made, i);
+      clock.stop();
+      return BLOCK_MESSAGES;
+    },
+  };
 }
 
 /** Messages to and fro, each opened before the answer: a Diffie-Hellman step for every message. */
-export function pingPong(side: Side, keeping: Keeping): Contender {
-  const made: { pair?: Pair } = {};
-  return {
-    name: side.name,
-    async block() {
-      const pair = await pairOf(side, keeping, made);
-      for (let i = 0; i < BLOCK_MESSAGES; i += 2) {
-        await pair.receive(1, await pair.send(0, TEXT));
-        await pair.receive(0, await pair.send(1, TEXT));
-      }
-      return { units: BLOCK_MESSAGES };
-    },
-  };
+function pingPong(side: Side, keeping: Keeping): Contender {
+  return talking(side, keeping, async (pair, i) => {
+    const from = i % 2 === 0 ? 0 : 1;
+    await pair.receive(from === 0 ? 1 : 0, await pair.send(from, TEXT));
+  });
 }
 
-/** Messages in one direction only; one answer a block keeps the peers in one SPQR epoch or the next. */
-export function stream(side: Side, keeping: Keeping): Contender {
-  const made: { pair?: Pair } = {};
-  return {
-    name: side.name,
-    async block() {
-      const pair = await pairOf(side, keeping, made);
-      for (let i = 1; i < BLOCK_MESSAGES; i++) await pair.receive(1, await pair.send(0, TEXT));
-      await pair.receive(0, await pair.send(1, TEXT));
-      return { units: BLOCK_MESSAGES };
-    },
-  };
+/** Messages in one direction; one answer a block, as an acknowledgement would be. */
+function stream(side: Side, keeping: Keeping): Contender {
+  return talking(side, keeping, async (pair, i) => {
+    const from = i === 0 ? 1 : 0;
+    await pair.receive(from === 0 ? 1 : 0, await pair.send(from, TEXT));
+  });
 }
+
+/** All scenarios, the ones with an aim first. */
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    title: 'Ping-pong, a record stored after every step',
+    unit: 'message',
+    make: (side) => pingPong(side, 'stored'),
+  },
+  {
+    title: 'One-way stream, a record stored after every step',
+    unit: 'message',
+    make: (side) => stream(side, 'stored'),
+  },
+  {
+    title: 'Session set-up and first message, records stored',
+    unit: 'set-up',
+    make: (side) => setUp(side, 'stored'),
+  },
+  {
+    title: 'Ping-pong, state held in memory, never serialised',
+    unit: 'message',
+    make: (side) => pingPong(side, 'held'),
+  },
+  {
+    title: 'One-way stream, state held in memory',
+    unit: 'message',
+    make: (side) => stream(side, 'held'),
+  },
+  { title: 'Prekeys of a device: make, sign, encode', unit: 'device', make: prekeys },
+];
