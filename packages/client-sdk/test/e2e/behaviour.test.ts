@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { StoreError } from '@qasid/protocol';
 import { NO_QUOTAS, startRelay, type RunningRelay } from '@qasid/relay';
 import { MemoryStore, QasidClient, type Clock } from '@qasid/client-sdk';
 import { nodeDial } from '@qasid/client-sdk/node';
@@ -179,6 +180,40 @@ t.test('closing in the middle of a send keeps the message', async (t) => {
   t.equal((await second.pending()).length, 1);
   await second.flush({ timeoutMs: 5_000 });
   t.equal((await store.loadSentMessage(sent.id))?.status, 'confirmed');
+});
+
+t.test('a full disk while messages arrive: nothing is acknowledged, nothing is lost', async (t) => {
+  const relay = await testRelay(t);
+  const alice = await person(t, relay, 'alice');
+  const inner = new MemoryStore();
+  let full = false;
+  const store = new Proxy(inner, {
+    get(target, name) {
+      if (name === 'commit' && full) {
+        return async () => {
+          throw new StoreError('STORE_FULL', 'no space left for the store');
+        };
+      }
+      const member = Reflect.get(target, name, target) as unknown;
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+  const bob = await person(t, relay, 'bob', { store });
+  const sees = new Inbox(bob);
+  const troubles: unknown[] = [];
+  bob.on('trouble', (error) => troubles.push('code' in error && error.code));
+  await (await alice.send('bob', '1')).confirmed;
+  await sees.reach(1);
+  full = true;
+  for (const text of ['2', '3']) await (await alice.send('bob', text)).confirmed;
+  await until(() => troubles.length > 0);
+  t.equal(troubles[0], 'STORE_FULL');
+  await t.rejects(bob.send('alice', 'no room'), { code: 'STORE_FULL' });
+  t.equal((await relay.totals()).envelopes, 2, 'the relay still has them');
+  full = false;
+  await sees.reach(3, 20_000);
+  t.strictSame(sees.texts, ['1', '2', '3']);
+  await until(async () => (await relay.totals()).envelopes === 0);
 });
 
 t.test('messages wait at the relay, also across its restart', async (t) => {

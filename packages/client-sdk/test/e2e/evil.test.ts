@@ -1,8 +1,16 @@
 // A relay that replays, forges, substitutes and rolls back. Each test names the row of the attack catalogue.
-import { parseAccountText, type Item, type RequestOp } from '@qasid/protocol/envelope';
+import { defaultCrypto } from '@qasid/protocol';
+import {
+  decodeDeviceList,
+  parseAccountText,
+  signDeviceList,
+  type Item,
+  type RequestOp,
+} from '@qasid/protocol/envelope';
 import { MemoryStore, type IdentityChange } from '@qasid/client-sdk';
 import t from 'tap';
 
+import { encodeContent } from '../../dist/content.js';
 import { EMPTY_LEDGER } from '../../dist/prekey-upkeep.js';
 import { delivery, evilDial, Impostor, redeliver, rewrite, type Lies } from '../support/evil.js';
 import { Inbox, person, testClient, testRelay, until } from '../support/world.js';
@@ -245,22 +253,31 @@ t.test('ATK-G01 a device that the account did not sign gets nothing', async (t) 
       : [item];
   const sent = await alice.send('bob', 'two');
   await t.rejects(sent.confirmed, { code: 'NET_REFUSED' }, 'a few rounds, then it is said');
-  // A list with device 9 on it, whose signature does not fit.
+  // The next version of the list, with device 9 on it, signed by somebody, and prekeys to go with it.
   lies.toClient = (item, asked) => {
-    if (item.kind === 'response' && item.body.kind === 'devices') {
-      const list = Uint8Array.from(item.body.devices.list);
-      list[list.length - 1] = (list[list.length - 1] ?? 0) ^ 1;
-      return [{ ...item, body: { ...item.body, devices: { ...item.body.devices, list } } }];
+    if (item.kind !== 'response') return [item];
+    const { body } = item;
+    if (asked?.kind === 'send') {
+      const mismatch = { kind: 'mismatch', missing: [9], extra: [] } as const;
+      return [{ ...item, code: 'DEVICES_MISMATCH', body: mismatch }];
     }
-    return lies.toClient === undefined || asked?.kind !== 'send' || item.kind !== 'response'
-      ? [item]
-      : [
-          {
-            ...item,
-            code: 'DEVICES_MISMATCH',
-            body: { kind: 'mismatch', missing: [9], extra: [] },
-          },
-        ];
+    if (body.kind !== 'devices' && body.kind !== 'bundles') return [item];
+    const real = decodeDeviceList(body.devices.list);
+    const devices = signDeviceList(
+      defaultCrypto,
+      impostor.identity.secret,
+      defaultCrypto.randomBytes(64),
+      {
+        ...real,
+        version: real.version + 1,
+        devices: [...real.devices, { ...real.devices[0]!, device: 9, registrationId: 77 }],
+      },
+    );
+    if (body.kind === 'devices') return [{ ...item, body: { ...body, devices } }];
+    const forged = impostor.forge(bobId, body);
+    const extra =
+      forged.kind === 'bundles' ? forged.bundles.map((bundle) => ({ ...bundle, device: 9 })) : [];
+    return [{ ...item, body: { ...body, devices, bundles: [...body.bundles, ...extra] } }];
   };
   const third = await alice.send('bob', 'three');
   await t.rejects(third.confirmed, { code: 'VERIFY_DEVICE_LIST' });
@@ -371,4 +388,52 @@ t.test('frames of nonsense end the connection, not the client', async (t) => {
   t.equal(alice.status, 'backing-off');
   await (await alice.send('bob', '2')).confirmed;
   await sees.reach(2);
+});
+
+t.test('ATK-G06 only our own devices say what we sent; odd content is kept as it is', async (t) => {
+  const relay = await testRelay(t);
+  const alice = await person(t, relay, 'alice');
+  const store = new MemoryStore();
+  const mallory = await person(t, relay, 'mallory', { store });
+  const bob = await person(t, relay, 'bob');
+  const sees = new Inbox(bob);
+  await (await mallory.send('bob', 'hello')).confirmed;
+  await sees.reach(1);
+  /** Send whatever bytes to bob, encrypted like any message. */
+  const inject = (content: Uint8Array<ArrayBuffer>): Promise<void> =>
+    store.commit({
+      extra: {
+        outboxAdded: [
+          {
+            kind: 'message',
+            messageId: '',
+            account: bob.me.account,
+            username: 'bob',
+            content,
+            parts: undefined,
+            held: false,
+            copied: true,
+          },
+        ],
+      },
+    });
+  const id = new Uint8Array(16).fill(1);
+  const inner = encodeContent({ id, sentAtMs: 1, body: { kind: 'text', text: 'I owe you money' } });
+  await inject(
+    encodeContent({
+      id,
+      sentAtMs: 1,
+      body: { kind: 'sent', account: parseAccountText(alice.me.account!), content: inner },
+    }),
+  );
+  await inject(new TextEncoder().encode('not content at all'));
+  await inject(new Uint8Array(0));
+  await sees.reach(4);
+  for (const message of sees.messages.slice(1)) {
+    t.equal(message.kind, 'unknown');
+    t.equal(message.text, '');
+    t.equal(message.direction, 'received');
+    t.equal(message.peer, mallory.me.account);
+  }
+  t.equal(new TextDecoder().decode(sees.messages[2]?.raw), 'not content at all');
 });

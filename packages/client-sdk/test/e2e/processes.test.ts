@@ -123,6 +123,47 @@ t.test('ATK-C09 two processes and a listener use one session at once', async (t)
   t.strictSame(listener.values('undecryptable'), []);
 });
 
+t.test('ATK-C09 two processes encrypt for one session at the same moment', async (t) => {
+  const relay = await testRelay(t);
+  const directory = join(tempDirectory(t), 'bob');
+  const alice = await person(t, relay, 'alice');
+  const aliceSees = new Inbox(alice);
+  const failures: string[] = [];
+  alice.on('undecryptable', ({ cause }) => failures.push(cause));
+  const before = await openNodeClient({ relay: relay.url, directory });
+  await before.register({ username: 'bob' });
+  await (await before.send('alice', 'hello')).confirmed;
+  await aliceSees.reach(1);
+  await before.close();
+  // No relay in reach: each process encrypts for itself, from the same moment on.
+  const COUNT = 80;
+  const at = `${Date.now() + 3_000}`;
+  const senders = ['x', 'y'].map(
+    (prefix) =>
+      new Worker(t, 'ws://127.0.0.1:1', directory, 'store', 'alice', prefix, `${COUNT}`, at),
+  );
+  await until(() => senders.every((sender) => sender.has(({ ready }) => ready === true)));
+  t.ok(Date.now() < Number(at), 'both were ready in time');
+  await Promise.all(senders.map(({ exited }) => exited));
+  const after = await openNodeClient({ relay: relay.url, directory });
+  t.teardown(() => after.close());
+  await after.flush({ timeoutMs: 30_000 });
+  await aliceSees.reach(1 + 2 * COUNT, 30_000);
+  t.strictSame(failures, []);
+  const order = aliceSees.texts.slice(1).map((text) => text[0]);
+  t.ok(
+    order.some((who, index) => index > 0 && who !== order[index - 1]),
+    'they did take turns',
+  );
+  for (const prefix of ['x', 'y']) {
+    t.strictSame(
+      aliceSees.texts.filter((text) => text.startsWith(prefix)),
+      numbered(prefix, COUNT),
+      'each once and in order',
+    );
+  }
+});
+
 t.test('kill -9 of the connected process: another takes over, nothing is lost', async (t) => {
   const relay = await testRelay(t);
   const directory = join(tempDirectory(t), 'bob');

@@ -30,6 +30,17 @@ switch (verb) {
     await Promise.all(sent);
     break;
   }
+  case 'store': {
+    // store TO PREFIX COUNT AT: the same at a given moment, without waiting for any relay.
+    const [to = '', prefix = '', count = '1', at = '0'] = rest;
+    say({ ready: true });
+    while (Date.now() < Number(at)) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let index = 0; index < Number(count); index++) {
+      await client.send(to, `${prefix}${index}`);
+      say({ stored: `${prefix}${index}` });
+    }
+    break;
+  }
   case 'receive':
     // Until killed, or until so many messages were seen.
     say({ ready: true });
