@@ -1,13 +1,12 @@
 /**
- * 01 Primitives. The portable provider: the noble libraries, our X25519 and ML-KEM, no platform but
- * randomness.
+ * 01 Primitives. The portable provider: the noble libraries, our X25519, SHA-256 and ML-KEM, no
+ * platform but randomness.
  *
  * Only files in crypto/ import @noble/*. Spec: spec/01-primitives.md.
  */
 import { cbc } from '@noble/ciphers/aes.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { hmac } from '@noble/hashes/hmac.js';
-import { sha256, sha512 } from '@noble/hashes/sha2.js';
+import { sha512 } from '@noble/hashes/sha2.js';
 
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
 import { VerificationError } from '../errors.js';
@@ -22,30 +21,18 @@ import {
 import { isCanonical } from './canonical.js';
 import { isAllZero } from './constant-time.js';
 import { verifyEd25519 } from './ed25519.js';
-import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength, expectNotWiped } from './lengths.js';
 import type { CryptoProvider } from './provider.js';
 import { webRandomBytes } from './random.js';
+import { hkdfSha256, hmacSha256, sha256 } from './sha256.js';
 import { scalarMultiply, scalarMultiplyBase } from './x25519.js';
 import { signXeddsa, verifyXeddsa } from './xeddsa.js';
-
-function nobleSha256(...parts: readonly Uint8Array[]): Bytes {
-  const hash = sha256.create();
-  for (const part of parts) hash.update(part);
-  return own(hash.digest());
-}
 
 function nobleSha512(...parts: readonly Uint8Array[]): Bytes {
   const hash = sha512.create();
   for (const part of parts) hash.update(part);
   return own(hash.digest());
-}
-
-function nobleHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
-  const mac = hmac.create(sha256, key);
-  for (const part of parts) mac.update(part);
-  return own(mac.digest());
 }
 
 /** Public key of a clamped private key. */
@@ -69,10 +56,10 @@ export const nobleProvider: CryptoProvider = {
   name: 'noble',
   randomBytes: webRandomBytes,
 
-  sha256: nobleSha256,
+  sha256,
   sha512: nobleSha512,
-  hmacSha256: nobleHmac,
-  hkdfSha256: (salt, ikm, info, length) => hkdf(nobleHmac, salt, ikm, info, length),
+  hmacSha256,
+  hkdfSha256,
 
   x25519KeyPair() {
     const secret = clampedKey(webRandomBytes(32));

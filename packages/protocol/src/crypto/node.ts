@@ -32,13 +32,13 @@ import {
 import { isCanonical } from './canonical.js';
 import { isAllZero } from './constant-time.js';
 import { isStrictEd25519Key } from './ed25519.js';
-import { hkdf } from './hkdf.js';
 import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength, expectNotWiped } from './lengths.js';
 import type { Sponge } from './mlkem.js';
 import { clampedKey, noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
 import { KeyCache } from './node-keys.js';
 import type { CryptoProvider } from './provider.js';
+import { hkdfSha256, hmacSha256 } from './sha256.js';
 import { hasValidRange, signXeddsa, toEdwards, verifyXeddsa } from './xeddsa.js';
 
 const x25519Keys = new KeyCache('X25519');
@@ -59,6 +59,9 @@ function hasher(algorithm: string): (...parts: readonly Uint8Array[]) => Bytes {
 const nodeSha512 = hasher('sha512');
 
 function nodeHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
+  let length = key.length;
+  for (const part of parts) length += part.length;
+  if (length <= SHORT_HMAC_BYTES) return hmacSha256(key, ...parts);
   const mac = createHmac('sha256', key);
   for (const part of parts) mac.update(part);
   return plain(mac.digest());
@@ -91,6 +94,9 @@ function agree(secret: PrivateKey, theirs: PublicKey): Bytes {
   }
   return shared;
 }
+
+/** Up to here setting up OpenSSL's HMAC takes longer than hashing here. */
+const SHORT_HMAC_BYTES = 128;
 
 /** Edwards KeyObjects of Montgomery keys, by array; index is the sign. `raw` guards against rewriting. */
 const converted = new WeakMap<
@@ -143,7 +149,7 @@ export const nodeProvider: CryptoProvider = {
   sha256: hasher('sha256'),
   sha512: nodeSha512,
   hmacSha256: nodeHmac,
-  hkdfSha256: (salt, ikm, info, length) => hkdf(nodeHmac, salt, ikm, info, length),
+  hkdfSha256,
 
   x25519KeyPair() {
     if (!nativeCurves()) return nobleProvider.x25519KeyPair();
