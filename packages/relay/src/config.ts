@@ -16,6 +16,8 @@ export interface Quotas {
   readonly prekeysPerPair: BucketRule;
   /** Prekey requests, per target account; beyond it only last-resort keys are handed out. */
   readonly prekeysPerTarget: BucketRule;
+  /** Uploads of prekeys and device lists, per device. */
+  readonly uploads: BucketRule;
   /** User name and device look-ups, per device. */
   readonly lookups: BucketRule;
   /** The same, all devices together. */
@@ -92,6 +94,7 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     inboundBytes: { burst: 128 * 1024 * 1024, perSecond: 2 * 1024 * 1024 },
     prekeysPerPair: { burst: 6, perSecond: 1 / 600 },
     prekeysPerTarget: { burst: 60, perSecond: 1 / 60 },
+    uploads: { burst: 30, perSecond: 0.1 },
     lookups: { burst: 60, perSecond: 0.2 },
     lookupsTotal: { burst: 2_000, perSecond: 50 },
     registrations: { burst: 6, perSecond: 1 / 120 },

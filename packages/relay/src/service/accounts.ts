@@ -17,7 +17,7 @@ import {
 } from '../protocol/authorise.js';
 import type { Authorised } from '../protocol/connection.js';
 import { CONFIRMED, confirmed, type Reply, refused } from '../protocol/replies.js';
-import { type Context, storeRefusal } from './context.js';
+import { type Context, limitUpload, storeRefusal } from './context.js';
 import type { Presence } from './presence.js';
 
 /** Outcome of a proof. */
@@ -138,8 +138,9 @@ export class Accounts {
 
   /** Replace the device list of one's own account by the next version, signed by its identity key. */
   async putDevices(who: Authorised, devices: SignedDeviceList): Promise<Reply> {
-    const { store, crypto, writer, config, isDraining } = this.#context;
-    if (isDraining) return refused('DRAINING', 2_000);
+    const { store, crypto, writer, config } = this.#context;
+    const limited = limitUpload(this.#context, who.mailbox);
+    if (limited !== undefined) return limited;
     try {
       const row = await store.account(who.account);
       if (row === undefined) return refused('REFUSED');

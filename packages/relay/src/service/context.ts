@@ -33,6 +33,7 @@ export interface Budgets {
   readonly inboundBytes: BucketTable;
   readonly prekeysPerPair: BucketTable;
   readonly prekeysPerTarget: BucketTable;
+  readonly uploads: BucketTable;
   readonly lookups: BucketTable;
   readonly lookupsTotal: BucketTable;
   readonly registrations: BucketTable | undefined;
@@ -48,6 +49,7 @@ export function createBudgets(config: RelayConfig): Budgets {
     inboundBytes: new BucketTable(quotas.inboundBytes),
     prekeysPerPair: new BucketTable(quotas.prekeysPerPair),
     prekeysPerTarget: new BucketTable(quotas.prekeysPerTarget),
+    uploads: new BucketTable(quotas.uploads),
     lookups: new BucketTable(quotas.lookups),
     lookupsTotal: new BucketTable(quotas.lookupsTotal, 1),
     // Behind a loopback address everybody has the same one: a limit per address would be a limit for all.
@@ -55,6 +57,14 @@ export function createBudgets(config: RelayConfig): Budgets {
     registrationsTotal: new BucketTable(quotas.registrationsTotal, 1),
     failedAuth: new BucketTable(quotas.failedAuth),
   };
+}
+
+/** Whether a device may upload now; checking signatures and rewriting pages is the dearest work there is. */
+export function limitUpload(context: Context, mailbox: number): Reply | undefined {
+  const { budgets, clock, isDraining } = context;
+  if (isDraining) return refused('DRAINING', 2_000);
+  const wait = budgets.uploads.take(String(mailbox), 1, clock.monotonicMs());
+  return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
 }
 
 /** The answer when the store could not: it may be tried again, since nothing has happened. */

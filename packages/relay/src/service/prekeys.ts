@@ -4,7 +4,7 @@
 import { type PrekeyUpload, type TakePrekeysRequest, toHex } from '@qasid/protocol/envelope';
 import type { Authorised } from '../protocol/connection.js';
 import { CONFIRMED, confirmed, type Reply, refused } from '../protocol/replies.js';
-import { type Context, storeRefusal } from './context.js';
+import { type Context, limitUpload, storeRefusal } from './context.js';
 import type { Presence } from './presence.js';
 
 /** The prekeys of a relay. */
@@ -19,7 +19,8 @@ export class Prekeys {
 
   /** Add to the device's own prekeys. */
   async put(who: Authorised, prekeys: PrekeyUpload): Promise<Reply> {
-    if (this.#context.isDraining) return refused('DRAINING', 2_000);
+    const limited = limitUpload(this.#context, who.mailbox);
+    if (limited !== undefined) return limited;
     try {
       const { mailbox } = who;
       const result = await this.#context.writer.submit({ kind: 'putPrekeys', mailbox, prekeys });

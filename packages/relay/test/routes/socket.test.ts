@@ -165,6 +165,24 @@ t.test('sends have a budget per device, with the time to wait', async (t) => {
   t.equal((await a.ask(letter(bob, 'x'))).code, 'CONFIRMED');
 });
 
+t.test(
+  'ATK-I10 uploads have a budget per device: they are the dearest work there is',
+  async (t) => {
+    const { register, clock } = await benchRelay({
+      quotas: { ...NO_QUOTAS, uploads: { burst: 2, perSecond: 0.1 } },
+    });
+    const bob = newPerson();
+    const b = await register(bob);
+    const put = { kind: 'putPrekeys', prekeys: { oneTime: [], kem: [] } } as const;
+    t.equal((await b.ask(put)).code, 'CONFIRMED');
+    t.equal((await b.ask({ kind: 'putDevices', devices: bob.devices })).code, 'CONFIRMED');
+    t.match(await b.ask(put), { code: 'RATE_LIMITED', retryAfterMs: 10_000 });
+    t.equal((await b.ask({ kind: 'putDevices', devices: bob.devices })).code, 'RATE_LIMITED');
+    await clock.pass(10_000);
+    t.equal((await b.ask(put)).code, 'CONFIRMED');
+  },
+);
+
 t.test('registrations are limited per address prefix, unless all peers are local', async (t) => {
   const quotas = { ...NO_QUOTAS, registrations: { burst: 2, perSecond: 0.001 } };
   for (const [host, expected] of [
