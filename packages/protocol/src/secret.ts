@@ -28,16 +28,20 @@ export function withWiped<Result>(secret: Uint8Array, use: (secret: Uint8Array) 
 /** What a secret shows of itself when printed, logged or put into JSON. */
 export const REDACTED = '[redacted]';
 
-const inspect = Symbol.for('nodejs.util.inspect.custom');
+const show = (): string => REDACTED;
+
+/** What a plain object inherits from once it is redacted. */
+const REDACTING: object = Object.create(Object.prototype, {
+  toJSON: { value: show },
+  toString: { value: show },
+  [Symbol.for('nodejs.util.inspect.custom')]: { value: show },
+});
 
 /**
  * Make `JSON.stringify`, `String` and Node's `util.inspect` show `REDACTED` instead of the fields of
- * `holder`. Returns the same object.
+ * `holder`, a plain object. Returns the same object. By prototype, because every message makes a dozen
+ * holders and own properties cost seven times as much; a spread copy is not redacted.
  */
 export function redacted<Holder extends object>(holder: Holder): Holder {
-  const show = (): string => REDACTED;
-  for (const key of ['toJSON', 'toString', inspect]) {
-    Object.defineProperty(holder, key, { value: show, enumerable: false });
-  }
-  return holder;
+  return Object.setPrototypeOf(holder, REDACTING) as Holder;
 }
