@@ -11,13 +11,13 @@ import type { Bytes } from '../bytes.js';
 import { UsageError } from '../errors.js';
 
 /** Bytes of a digest. */
-const DIGEST = 32;
+const HASH_BYTES = 32;
 /** Bytes of a block. */
-const BLOCK = 64;
+const BLOCK_BYTES = 64;
 
 /** SHA-256 of the parts joined, 32 bytes. */
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
-  const out = new Uint8Array(DIGEST);
+  const out = new Uint8Array(HASH_BYTES);
   start(INITIAL, 0);
   for (const part of parts) absorb(part);
   finish(out);
@@ -27,9 +27,9 @@ export function sha256(...parts: readonly Uint8Array[]): Bytes {
 
 /** HMAC-SHA-256 (RFC 2104) of the parts joined, 32 bytes. */
 export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
-  const out = new Uint8Array(DIGEST);
+  const out = new Uint8Array(HASH_BYTES);
   setKey(key);
-  start(inner, BLOCK);
+  start(inner, BLOCK_BYTES);
   for (const part of parts) absorb(part);
   finishMac(out);
   wipeScratch();
@@ -49,23 +49,26 @@ export function hkdfSha256(
   info: Uint8Array,
   length: number,
 ): Bytes {
-  if (!Number.isInteger(length) || length < 0 || length > 255 * DIGEST) {
-    throw new UsageError('USAGE_RANGE', `HKDF output of ${length} bytes, limit ${255 * DIGEST}`);
+  if (!Number.isInteger(length) || length < 0 || length > 255 * HASH_BYTES) {
+    throw new UsageError(
+      'USAGE_RANGE',
+      `HKDF output of ${length} bytes, limit ${255 * HASH_BYTES}`,
+    );
   }
   setKey(salt ?? NO_SALT);
-  start(inner, BLOCK);
+  start(inner, BLOCK_BYTES);
   absorb(ikm);
   finishMac(derived);
   setKey(derived);
   const out = new Uint8Array(length);
-  for (let offset = 0, counter = 1; offset < length; offset += DIGEST, counter++) {
-    start(inner, BLOCK);
+  for (let offset = 0, counter = 1; offset < length; offset += HASH_BYTES, counter++) {
+    start(inner, BLOCK_BYTES);
     if (counter > 1) absorb(derived);
     absorb(info);
     last[0] = counter;
     absorb(last);
     finishMac(derived);
-    out.set(length - offset < DIGEST ? derived.subarray(0, length - offset) : derived, offset);
+    out.set(length - offset < HASH_BYTES ? derived.subarray(0, length - offset) : derived, offset);
   }
   derived.fill(0);
   wipeScratch();
@@ -77,15 +80,15 @@ const state = new Int32Array(8);
 /** Message schedule. */
 const schedule = new Int32Array(64);
 /** Input not yet compressed, `held` bytes of it. */
-const block = new Uint8Array(BLOCK);
+const block = new Uint8Array(BLOCK_BYTES);
 let held = 0;
 let total = 0;
 /** Chaining values after the inner and the outer key block. */
 const inner = new Int32Array(8);
 const outer = new Int32Array(8);
-const digest = new Uint8Array(DIGEST);
+const digest = new Uint8Array(HASH_BYTES);
 /** PRK, then T(i), of the HKDF under way. */
-const derived = new Uint8Array(DIGEST);
+const derived = new Uint8Array(HASH_BYTES);
 const last = new Uint8Array(1);
 
 function start(from: Int32Array, absorbed: number): void {
@@ -99,18 +102,18 @@ function absorb(part: Uint8Array): void {
   total += length;
   let at = 0;
   if (held > 0) {
-    while (held < BLOCK && at < length) block[held++] = part[at++] as number;
-    if (held < BLOCK) return;
+    while (held < BLOCK_BYTES && at < length) block[held++] = part[at++] as number;
+    if (held < BLOCK_BYTES) return;
     compress(block, 0);
     held = 0;
   }
-  for (; at + BLOCK <= length; at += BLOCK) compress(part, at);
+  for (; at + BLOCK_BYTES <= length; at += BLOCK_BYTES) compress(part, at);
   while (at < length) block[held++] = part[at++] as number;
 }
 
 function finish(out: Uint8Array): void {
   block[held++] = 0x80;
-  if (held > BLOCK - 8) {
+  if (held > BLOCK_BYTES - 8) {
     block.fill(0, held);
     compress(block, 0);
     held = 0;
@@ -135,7 +138,7 @@ function finish(out: Uint8Array): void {
 
 function setKey(key: Uint8Array): void {
   let short = key;
-  if (key.length > BLOCK) {
+  if (key.length > BLOCK_BYTES) {
     start(INITIAL, 0);
     absorb(key);
     finish(digest);
@@ -148,7 +151,7 @@ function setKey(key: Uint8Array): void {
   compress(block, 0);
   inner.set(state);
   // 0x36 ^ 0x5c turns the inner key block into the outer one.
-  for (let i = 0; i < BLOCK; i++) block[i] = (block[i] as number) ^ 0x6a;
+  for (let i = 0; i < BLOCK_BYTES; i++) block[i] = (block[i] as number) ^ 0x6a;
   state.set(INITIAL);
   compress(block, 0);
   outer.set(state);
@@ -156,7 +159,7 @@ function setKey(key: Uint8Array): void {
 
 function finishMac(out: Uint8Array): void {
   finish(digest);
-  start(outer, BLOCK);
+  start(outer, BLOCK_BYTES);
   absorb(digest);
   finish(out);
 }
@@ -220,7 +223,7 @@ function compress(bytes: Uint8Array, offset: number): void {
   state[7] = ((state[7] as number) + h) | 0;
 }
 
-const NO_SALT = new Uint8Array(DIGEST);
+const NO_SALT = new Uint8Array(HASH_BYTES);
 
 /** FIPS 180-4 §5.3.3. */
 const INITIAL = new Int32Array([
