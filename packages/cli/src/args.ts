@@ -40,9 +40,8 @@ export async function parseArguments(
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT.done; // --help and --version
     if (error.code === 'commander.help') return EXIT.usage; // no command: the help went to stderr
-    throw new CliError(EXIT.usage, usageMessage(error.message), usageHints(error), {
-      cause: error,
-    });
+    // Without its cause: that would repeat what was typed, and it may be a passphrase (ATK-A11).
+    throw new CliError(EXIT.usage, usageMessage(error.message), usageHints(error));
   }
   return exitCode;
 }
@@ -219,9 +218,10 @@ function seconds(text: string): number {
   return value;
 }
 
-/** Commander's message in our manner: lower-case, one line, no full stop. */
+/** Commander's message in our manner: lower-case, one line, no full stop, no value of an option. */
 function usageMessage(message: string): string {
   return message
+    .replace(/(unknown option '-[^'=]*)=.*'/s, "$1'")
     .replace(/^error: /, '')
     .replaceAll('\n', ' ')
     .replace(/\.$/, '');

@@ -2,10 +2,11 @@
  * Damage and wrong circumstances that a shell cannot bring about alone: one clear line, the documented exit
  * code, and afterwards everything goes on where it was.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -18,10 +19,13 @@ import { join } from 'node:path';
 
 import t from 'tap';
 
+import { countIn } from '#src/relay-files.js';
 import {
   CLOCK_HOOK,
+  environment,
   type Finished,
   freePort,
+  MAIN,
   qasid,
   RelayProcess,
   shell,
@@ -185,7 +189,7 @@ t.test('a folder that cannot be used', async (t) => {
       home,
       `chmod 755 . && qasid() { setpriv --reuid=65534 --clear-groups "$NODE" "$MAIN" "$@"; }
        QASID_HOME="$PWD/closed/q" qasid status`,
-      { env: { NODE: process.execPath, MAIN: (await import('../support/processes.js')).MAIN } },
+      { env: { NODE: process.execPath, MAIN } },
     );
     // Where the program itself lies out of reach of others, this says nothing.
     if (/qasid: /.test(done.stderr)) {
@@ -226,4 +230,51 @@ t.test('a clock that is wrong by a day harms nothing', async (t) => {
     t.match(sent.stderr, /hint: the clock of this computer/, 'the sender is told');
   }
   await talk('alice', 'bob', 'back on time');
+});
+
+t.test('ATK-A11 a passphrase is in no argument, environment, output or file', async (t) => {
+  const home = temporaryFolder(t.teardown);
+  const relay = new RelayProcess(home, join(home, 'relay-data'), await freePort());
+  t.teardown(() => relay.stop('SIGKILL'));
+  await relay.start();
+  const secret = 'pomegranate-Zugspitze-7431';
+  const wrong = 'not-the-right-one-2210';
+  writeFileSync(join(home, 'good'), `${secret}\n`, { mode: 0o600 });
+  writeFileSync(join(home, 'bad'), `${wrong}\n`, { mode: 0o600 });
+  const env = { QASID_DEBUG: '1' };
+  const as = (file: string, args: readonly string[]): Promise<Finished> =>
+    qasid(home, ['--profile', 'alice', '--passphrase-file', join(home, file), ...args], { env });
+  const said: Finished[] = [
+    await as('good', ['register', 'alice', '--relay', relay.url]),
+    await as('bad', ['status']),
+    await as('good', ['status', '--json']),
+    await as('good', ['send', 'nobody', 'x']),
+    await as('good', ['register', 'bob', '--relay', relay.url]),
+    // Someone tries it the wrong way: it is refused, and not repeated for everyone to read.
+    await qasid(home, ['--passphrase', secret, 'status'], { env }),
+    await qasid(home, [`--passphrase=${secret}`, 'status'], { env }),
+  ];
+  t.same(
+    said.map(({ code }) => code),
+    [0, 1, 0, 1, 1, 2, 2],
+  );
+  for (const { stdout, stderr } of said) {
+    t.notOk(`${stdout}${stderr}`.includes(secret), `not in ${JSON.stringify(stderr.slice(0, 80))}`);
+    t.notOk(`${stdout}${stderr}`.includes(wrong), 'nor the wrong one');
+  }
+  t.equal(countIn(join(home, 'qasid'), secret).times, 0, 'in no file of the profile');
+  t.equal(countIn(join(home, 'qasid'), wrong).times, 0);
+
+  if (!existsSync('/proc/self/cmdline')) return;
+  const follow = spawn(
+    process.execPath,
+    [MAIN, '--profile', 'alice', '--passphrase-file', 'good', 'receive', '--follow'],
+    { cwd: home, env: environment(home), stdio: 'ignore' },
+  );
+  t.teardown(() => follow.kill('SIGKILL'));
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  for (const file of ['cmdline', 'environ']) {
+    const text = readFileSync(`/proc/${follow.pid}/${file}`, 'latin1');
+    t.ok(text.length > 0 && !text.includes(secret), `not in ${file} of a running process`);
+  }
 });
