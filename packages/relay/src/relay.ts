@@ -148,9 +148,12 @@ function createRoutes(services: Services, addresses: AddressKeys) {
       connections.add(connection);
       return connection;
     },
-    get: (path: string) =>
-      httpAnswer({ isReady: () => !context.isDraining && !context.writer.isFull }, path),
+    get: (path: string) => httpAnswer({ isReady: () => isReady(context) }, path),
   };
+}
+
+function isReady({ isDraining, writer }: Context): boolean {
+  return !isDraining && !writer.isFull && !writer.isFailed;
 }
 
 async function stop(services: Services, listening: Listening): Promise<void> {

@@ -53,6 +53,11 @@ export class GroupCommit {
     return this.#queuedParts >= QUEUE_PARTS_MAX || this.#queuedBytes >= QUEUE_BYTES_MAX;
   }
 
+  /** Whether nothing will be written any more. */
+  get isFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Resolves when `write` is durable. @throws StoreError when it is certain that it never will be. */
   submit<W extends Write>(write: W): Promise<ResultOf<W>> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);

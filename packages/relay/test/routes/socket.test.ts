@@ -354,13 +354,15 @@ t.test('a slow disk delays confirmations and nothing else', async (t) => {
 });
 
 t.test('a disk that fails: nothing is confirmed any more, and the relay says why', async (t) => {
-  const { a, bob, store, relay } = await faulty();
+  const { a, bob, store, relay, get } = await faulty();
   store.before = () => {
     throw new FatalStoreError('STORE_FAILED', 'disk failed (SQLITE_IOERR_FSYNC)');
   };
   t.equal((await a.ask(letter(bob, 'x'))).code, 'UNAVAILABLE');
   store.before = () => undefined;
   t.equal((await a.ask(letter(bob, 'y'))).code, 'UNAVAILABLE', 'for good');
+  t.equal(get('/readyz'), 503);
+  t.equal(get('/livez'), 200);
   t.match(await relay.failed, { code: 'RELAY_STORE_FAILED', hint: /disk/ });
 });
 
