@@ -40,6 +40,12 @@ function short(value: number): string {
   return value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }
 
+function duration(microseconds: number): string {
+  return microseconds >= 1000
+    ? `${(microseconds / 1000).toFixed(1)} ms`
+    : `${microseconds.toFixed(0)} µs`;
+}
+
 /** The chart. `notes` go below it, one line each. */
 export function drawChart(
   heading: string,
@@ -69,7 +75,7 @@ export function drawChart(
         `<path d="M${from.toFixed(1)} ${middle}H${to.toFixed(1)}M${from.toFixed(1)} ${middle - 4}v8M${to.toFixed(1)} ${middle - 4}v8" stroke="#333" fill="none"/>`,
       );
       const ratio = bar.ratio === undefined ? '' : `, ${bar.ratio.toFixed(2)}×`;
-      const label = `${short(rate)}/s, ${short(bar.median)} µs${ratio}`;
+      const label = `${short(rate)}/s, ${duration(bar.median)}${ratio}`;
       parts.push(text(Math.max(end, to) + 8, middle + 4, label));
       y += BAR + GAP;
     }
