@@ -12,8 +12,9 @@ export async function relayStart(
 ): Promise<ExitCode> {
   const { host, port } = parseListen(options.listen);
   const directory = relayDirectory(options.data);
-  const { startRelay } = await import('@qasid/relay');
-  const relay = await startRelay({ host, port, directory });
+  const { createLog, startRelay } = await import('@qasid/relay');
+  const log = createLog('warn', { write: (line) => context.output.note(logLine(line)) });
+  const relay = await startRelay({ host, port, directory }, { log });
   try {
     if (context.json) await context.output.json({ url: relay.url, data: directory });
     else await context.output.data(relay.url);
@@ -32,6 +33,14 @@ function stopped(stop: AbortSignal): Promise<undefined> {
     if (stop.aborted) resolve(undefined);
     stop.addEventListener('abort', () => resolve(undefined));
   });
+}
+
+/** A line of the relay's log, which holds codes and numbers only, in the manner of this program. */
+function logLine(json: string): string {
+  const { level: _level, time: _time, event, ...facts } = JSON.parse(json);
+  const name = String(event).toLowerCase().replaceAll('_', ' ');
+  const rest = Object.entries(facts).map(([key, value]) => `${key} ${value}`);
+  return ['relay:', name, ...rest].join(' ');
 }
 
 /** `host:port`; an IPv6 host stands in brackets. */
