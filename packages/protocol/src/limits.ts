@@ -50,8 +50,13 @@ export const UNACKNOWLEDGED_SESSION_MAX_MS: number = 30 * 24 * 60 * 60 * 1000;
 /** Keys one SPQR chain may jump ahead; in a session with oneself there is no practical limit. Spec 06. */
 export const SPQR_MAX_JUMP = 25_000;
 
-/** `SPQR_MAX_JUMP` of a session with oneself. Own devices may lag by any amount. Spec 06. */
+/** `SPQR_MAX_JUMP` as stored in a session with oneself, where compatible peers have no limit. Spec 06. */
 export const SPQR_MAX_JUMP_SELF = 0xffff_ffff;
+
+/** What a stored jump limit comes to at most. Lower: a linked device that slept through that many messages
+ *  of one epoch needs a new session. Higher: one forged message makes the receiver step that many keys
+ *  before its MAC can fail; without a limit, 2^32 of them take hours. As `MAX_FORWARD_JUMPS_SELF`. Spec 06. */
+export const SPQR_MAX_JUMP_ENFORCED = 100_000;
 
 /** Out-of-order SPQR keys kept per chain. Same trade as `MAX_SKIPPED_KEYS`. Spec 06. */
 export const SPQR_MAX_OUT_OF_ORDER_KEYS = 2_000;

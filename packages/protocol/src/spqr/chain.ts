@@ -11,6 +11,7 @@ import {
   LABEL_SPQR_CHAIN_NEXT,
   LABEL_SPQR_CHAIN_START,
 } from '../labels.js';
+import { SPQR_MAX_JUMP_ENFORCED } from '../limits.js';
 import { wipe, type Transition } from '../secret.js';
 import { epochError, SpqrLimitError, SpqrStateError } from './errors.js';
 
@@ -19,7 +20,7 @@ export type Direction = 'a2b' | 'b2a';
 
 /** What a peer may make us do and keep. Fixed when the session is made. */
 export interface ChainParameters {
-  /** Keys one message may jump ahead, 1 to 2^32 - 1. */
+  /** Keys one message may jump ahead, 1 to 2^32 - 1; `SPQR_MAX_JUMP_ENFORCED` at most takes effect. */
   readonly maxJump: number;
   /** Keys kept for late messages, 1 to 2^32 - 1. */
   readonly maxOutOfOrderKeys: number;
@@ -236,7 +237,7 @@ function advance(
   const { maxJump, maxOutOfOrderKeys: window } = chain;
   const { counter, next, skipped } = half;
   // Refused before anything is derived: this runs before the message MAC can be checked.
-  if (index - counter > maxJump) {
+  if (index - counter > Math.min(maxJump, SPQR_MAX_JUMP_ENFORCED)) {
     throw new SpqrLimitError('LIMIT_FORWARD_JUMPS', 'KeyJump', `key jump: ${counter} - ${index}`);
   }
   if (next === undefined) throw epochError(chain.currentEpoch);

@@ -25,6 +25,7 @@ import { archiveCurrentSession, decodeSessionRecord } from '#src/session-record.
 import { decodeSignalMessage } from '#src/wire/messages.js';
 import type { EncryptedMessage } from '#src/operations.js';
 import { makeParty, NOW_MS } from '../support/party.js';
+import { SPQR_MAX_JUMP_SELF } from '#src/limits.js';
 import { converse, pair, secretsOf, type Side, sides } from '../support/spqr.js';
 
 const hex = (text: string): Uint8Array => fromHex(text) as Uint8Array;
@@ -308,6 +309,19 @@ t.test('ATK-C02 the jump of libsignal: 25 000 steps and not one more', (t) => {
   b.receive(a.send().message);
   t.equal(b.refuses(encodeMessage(1, 25_002, { type: 'None' })), 'KeyJump');
   t.ok(b.receive(encodeMessage(1, 25_001, { type: 'None' })).key);
+  t.end();
+});
+
+t.test('ATK-C02 in a session with oneself the jump is bounded too, whatever is stored', (t) => {
+  const { a, b } = sides(crypto, { maxJump: SPQR_MAX_JUMP_SELF });
+  b.receive(a.send().message);
+  t.equal(b.state.chain?.maxJump, 2 ** 32 - 1, 'stored as compatible peers do');
+  const started = performance.now();
+  t.equal(b.refuses(encodeMessage(1, 2 ** 32 - 1, { type: 'None' })), 'KeyJump');
+  t.equal(b.refuses(encodeMessage(1, 100_002, { type: 'None' })), 'KeyJump');
+  t.ok(performance.now() - started < 1000, 'and costs no steps');
+  t.ok(b.receive(encodeMessage(1, 100_001, { type: 'None' })).key);
+  t.equal(b.state.chain?.links[0]?.receive.skipped.length, 2000 * 36, 'of which 2000 are kept');
   t.end();
 });
 
