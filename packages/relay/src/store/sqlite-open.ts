@@ -133,7 +133,8 @@ function configure(db: Database.Database, options: SqliteOptions): void {
   db.pragma(`synchronous = ${synchronous}`);
   db.pragma('wal_autocheckpoint = 4000');
   db.pragma('cache_size = -65536');
-  db.pragma('secure_delete = FAST');
+  // Not FAST, which leaves the pages of an envelope above 4 KiB as they are. The same CPU for small ones.
+  db.pragma('secure_delete = ON');
   db.pragma('foreign_keys = ON');
   if (options.pagesMax !== undefined) db.pragma(`max_page_count = ${options.pagesMax}`);
   const level: unknown = db.pragma('synchronous', { simple: true });
