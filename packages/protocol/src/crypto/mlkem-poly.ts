@@ -22,10 +22,24 @@ export function zeroPoly(): Poly {
   return new Int16Array(N);
 }
 
-/** `count` zero polynomials. */
-export function zeroPolys(count: number): Poly[] {
-  return Array.from({ length: count }, zeroPoly);
+/**
+ * A zero polynomial from the pool. Making typed arrays costs more than an NTT, so what a computation is done
+ * with goes back by `release`. What is never released is merely collected.
+ */
+export function borrow(): Poly {
+  return pool.pop() ?? zeroPoly();
 }
+
+/** Wipe polynomials and give them back. Each may be given back once, by whoever borrowed it. */
+export function release(...polys: readonly Poly[]): void {
+  for (const poly of polys) {
+    poly.fill(0);
+    pool.push(poly);
+  }
+}
+
+/** Free polynomials, all zero; at most as many as one computation uses at a time. */
+const pool: Poly[] = [];
 
 /** `a * b / 2^16 mod q`, in -3328 to 3328, for |a * b| < q * 2^15. */
 function montgomeryMultiply(a: number, b: number): number {
@@ -112,10 +126,10 @@ export function inverseNtt(a: Poly): void {
  * Inner product in the NTT domain, FIPS 203 algorithms 11 and 12, divided by 2^16.
  *
  * @param a - k polynomials, |c| < q. @param b - k polynomials, |c| < q.
- * @returns |c| < q.
+ * @returns |c| < q; borrowed.
  */
 export function multiplyAccumulate(a: readonly Poly[], b: readonly Poly[]): Poly {
-  const out = zeroPoly();
+  const out = borrow();
   for (let i = 0; i < N; i += 4) {
     const zeta = ZETAS[64 + (i >> 2)] as number;
     let r0 = 0;
@@ -154,7 +168,7 @@ export function removeMontgomeryFactor(a: Poly): void {
 
 /** FIPS 203 algorithm 8 with eta = 2: `bytes` are 128 secret bytes. Coefficients -2 to 2. */
 export function centredBinomial(bytes: Uint8Array): Poly {
-  const out = zeroPoly();
+  const out = borrow();
   for (let i = 0; i < 128; i++) {
     const x = bytes[i] as number;
     // Pairs of bits to their sums, four sums of two bits each.
@@ -199,7 +213,7 @@ export function pack(a: Poly, bits: number, out: Uint8Array, offset: number): vo
 
 /** FIPS 203 algorithm 6, without the reduction that `bits` = 12 allows. */
 export function unpack(bytes: Uint8Array, bits: number, offset: number): Poly {
-  const out = zeroPoly();
+  const out = borrow();
   const mask = (1 << bits) - 1;
   let buffer = 0;
   let held = 0;

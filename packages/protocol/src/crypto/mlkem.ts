@@ -10,6 +10,7 @@ import type { Bytes } from '../bytes.js';
 import { wipe } from '../secret.js';
 import {
   addInto,
+  borrow,
   centredBinomial,
   compress,
   decompress,
@@ -22,11 +23,11 @@ import {
   pack,
   parseUniform,
   reduce,
+  release,
   removeMontgomeryFactor,
   subtractFrom,
   toCanonical,
   unpack,
-  zeroPolys,
 } from './mlkem-poly.js';
 
 /** The Keccak functions of FIPS 202 that ML-KEM uses. */
@@ -87,15 +88,7 @@ function noise(sponge: Sponge, seed: Uint8Array, counter: number): Poly {
   return out;
 }
 
-/** Overwrite secret polynomials. */
-export function wipePolys(...polys: readonly (Poly | readonly Poly[])[]): void {
-  for (const entry of polys) {
-    if (entry instanceof Int16Array) entry.fill(0);
-    else for (const poly of entry) poly.fill(0);
-  }
-}
-
-/** Read a vector of `k` polynomials at 12 bits; canonical when the encoding is reduced. */
+/** Read a vector of `k` polynomials at 12 bits, centred; borrowed. */
 export function unpackVector(bytes: Uint8Array, k: number): Poly[] {
   return Array.from({ length: k }, (_, i) => {
     const poly = unpack(bytes, 12, POLY_BYTES * i);
@@ -125,9 +118,9 @@ export function generatePke(
   const ek = new Uint8Array(POLY_BYTES * k + 32);
   const s = new Uint8Array(POLY_BYTES * k);
   const seed = matrixSeed(rho);
-  const row = zeroPolys(k);
+  const row = Array.from({ length: k }, borrow);
   for (let i = 0; i < k; i++) {
-    for (const [j, entry] of row.entries()) sampleEntry(sponge, seed, j, i, entry);
+    for (let j = 0; j < k; j++) sampleEntry(sponge, seed, j, i, row[j] as Poly);
     const t = multiplyAccumulate(row, secret);
     removeMontgomeryFactor(t);
     const error = noise(sponge, sigma, k + i);
@@ -135,13 +128,13 @@ export function generatePke(
     addInto(t, error);
     toCanonical(t);
     pack(t, 12, ek, POLY_BYTES * i);
-    wipePolys(error);
+    release(error, t);
   }
   for (const [i, poly] of secret.entries()) {
     toCanonical(poly);
     pack(poly, 12, s, POLY_BYTES * i);
   }
-  wipePolys(secret);
+  release(...row, ...secret);
   ek.set(rho, POLY_BYTES * k);
   return { ek, s };
 }
@@ -158,7 +151,7 @@ export interface EncryptionNoise {
  * K-PKE.Encrypt (algorithm 14), the part that needs only rho: `out` receives c1 from `offset` on.
  *
  * @param coins - r of FIPS 203, 32 bytes, secret.
- * @returns What the second part needs; the caller wipes it.
+ * @returns What the second part needs; the caller releases it.
  */
 export function encryptFirst(
   sponge: Sponge,
@@ -174,9 +167,9 @@ export function encryptFirst(
     r.push(poly);
   }
   const seed = matrixSeed(rho);
-  const column = zeroPolys(k);
+  const column = Array.from({ length: k }, borrow);
   for (let i = 0; i < k; i++) {
-    for (const [j, entry] of column.entries()) sampleEntry(sponge, seed, i, j, entry);
+    for (let j = 0; j < k; j++) sampleEntry(sponge, seed, i, j, column[j] as Poly);
     const u = multiplyAccumulate(column, r);
     inverseNtt(u);
     const e1 = noise(sponge, coins, k + i);
@@ -184,9 +177,9 @@ export function encryptFirst(
     toCanonical(u);
     compress(u, du);
     pack(u, du, out, packedBytes(du) * i);
-    // Compressed u is public; before compression it holds more than the ciphertext shows.
-    wipePolys(e1, u);
+    release(e1, u);
   }
+  release(...column);
   return { r, e2: noise(sponge, coins, 2 * k) };
 }
 
@@ -208,7 +201,7 @@ export function encryptSecond(
   toCanonical(v);
   compress(v, dv);
   pack(v, dv, out, offset);
-  wipePolys(v, message);
+  release(v, message);
 }
 
 /** K-PKE.Encrypt (algorithm 14) as a whole. */
@@ -223,8 +216,9 @@ export function encryptPke(
   const out = new Uint8Array(packedBytes(du) * k + packedBytes(dv));
   const rho = ek.subarray(POLY_BYTES * k, POLY_BYTES * k + 32);
   const secrets = encryptFirst(sponge, parameters, rho, coins, out);
-  encryptSecond(parameters, unpackVector(ek, k), secrets, m, out, packedBytes(du) * k);
-  wipePolys(secrets.r, secrets.e2);
+  const t = unpackVector(ek, k);
+  encryptSecond(parameters, t, secrets, m, out, packedBytes(du) * k);
+  release(...t, ...secrets.r, secrets.e2);
   return out;
 }
 
@@ -250,7 +244,7 @@ export function decryptPke(
   compress(w, 1);
   const m = new Uint8Array(32);
   pack(w, 1, m, 0);
-  wipePolys(secret, w);
+  release(...u, v, ...secret, w);
   return m;
 }
 

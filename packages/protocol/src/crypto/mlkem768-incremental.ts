@@ -17,9 +17,8 @@ import {
   MLKEM768,
   type Sponge,
   unpackVector,
-  wipePolys,
 } from './mlkem.js';
-import { N, type Poly, reduce, zeroPoly } from './mlkem-poly.js';
+import { borrow, N, type Poly, reduce, release } from './mlkem-poly.js';
 import type { IncrementalEncapsulation, IncrementalKeyPair } from './provider.js';
 
 const K = MLKEM768.k;
@@ -64,7 +63,7 @@ export function encapsulateFirst(
   encapsState.set(m, STATE_M);
   const sharedSecret = keyAndCoins.slice(0, 32);
   wipe(keyAndCoins);
-  wipePolys(r, e2);
+  release(...r, e2);
   return redacted({ ct1, encapsState, sharedSecret });
 }
 
@@ -77,8 +76,9 @@ export function encapsulateSecond(ekVector: Uint8Array, encapsState: Uint8Array)
   const e2 = readPoly(encapsState, STATE_E2, swapped);
   const ct2 = new Uint8Array(CT2_BYTES);
   const m = encapsState.subarray(STATE_M);
-  encryptSecond(MLKEM768, unpackVector(ekVector, K), { r, e2 }, m, ct2, 0);
-  wipePolys(r, e2);
+  const t = unpackVector(ekVector, K);
+  encryptSecond(MLKEM768, t, { r, e2 }, m, ct2, 0);
+  release(...t, ...r, e2);
   return ct2;
 }
 
@@ -128,7 +128,7 @@ function writePoly(poly: Poly, out: Uint8Array, offset: number): void {
 
 /** Any representative is accepted: what is read is reduced. */
 function readPoly(state: Uint8Array, offset: number, swapped: boolean): Poly {
-  const out = zeroPoly();
+  const out = borrow();
   const low = swapped ? 1 : 0;
   for (let i = 0; i < N; i++) {
     const at = offset + 2 * i;

@@ -4,6 +4,7 @@ import { ml_kem1024, ml_kem768 } from '@noble/post-quantum/ml-kem.js';
 import t from 'tap';
 import { concatBytes, copyBytes, toHex } from '#src/bytes.js';
 import {
+  borrow,
   centred,
   centredBinomial,
   compressCoefficient,
@@ -16,6 +17,7 @@ import {
   pack,
   parseUniform,
   Q,
+  release,
   toCanonical,
   unpack,
   zeroPoly,
@@ -298,4 +300,20 @@ t.test('ATK-A05 a KEM public key with an unreduced coefficient is refused', asyn
       });
     }
   }
+});
+
+t.test('every polynomial goes back to the pool once, and wiped', async (t) => {
+  for (const crypto of providers) {
+    const pair = crypto.mlkem768KeyPair(random.bytes(64));
+    const first = crypto.mlkem768Encapsulate1(pair.header, random.bytes(32));
+    const ct2 = crypto.mlkem768Encapsulate2(pair.ekVector, first.encapsState);
+    crypto.mlkem768Decapsulate(pair.dk, first.ct1, ct2);
+    const kem = crypto.kyber1024KeyPair();
+    const { ciphertext } = crypto.kyber1024Encapsulate(kem.public, random.bytes(32));
+    crypto.kyber1024Decapsulate(kem.secret, ciphertext);
+  }
+  const borrowed = Array.from({ length: 100 }, borrow);
+  t.equal(new Set(borrowed).size, 100, 'none is lent twice');
+  t.ok(borrowed.every((poly) => poly.every((coefficient) => coefficient === 0)));
+  release(...borrowed);
 });
