@@ -149,6 +149,16 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await history(context(), options));
     });
 
+  const vectors = program.command('vectors').description('test vectors of the protocol');
+  vectors
+    .command('verify')
+    .description('run every test vector of a folder')
+    .argument('[dir]', 'folder with the vectors', 'test-vectors')
+    .action(async (folder: string) => {
+      const { vectorsVerify } = await import('./commands/vectors-verify.js');
+      finish(await vectorsVerify(context(), folder));
+    });
+
   program
     .command('safety-number')
     .description('the number two people compare to be sure nobody is in between')
