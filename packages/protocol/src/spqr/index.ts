@@ -10,6 +10,7 @@ import type { CryptoProvider } from '../crypto/provider.js';
 import { UsageError } from '../errors.js';
 import { wipe, type Transition } from '../secret.js';
 import { startAuthenticator } from './authenticator.js';
+import { unchanged, type ReceiveOutput, type SendOutput } from './braid-step.js';
 import {
   addEpoch,
   chainSecrets,
@@ -51,9 +52,6 @@ import {
   sendFromHeaderSent,
   sendFromKeysSampled,
   sendFromKeysUnsampled,
-  unchanged,
-  type ReceiveOutput,
-  type SendOutput,
 } from './send-ek.js';
 import {
   braidSecrets,

@@ -25,7 +25,7 @@ import {
   unchanged,
   type ReceiveOutput,
   type SendOutput,
-} from './send-ek.js';
+} from './braid-step.js';
 import {
   EK_VECTOR_BYTES,
   HEADER_BYTES,

@@ -7,10 +7,18 @@
 import { concatBytes } from '../bytes.js';
 import { equalBytes } from '../crypto/constant-time.js';
 import type { CryptoProvider } from '../crypto/provider.js';
-import { withWiped, type Transition } from '../secret.js';
+import { wipe, withWiped, type Transition } from '../secret.js';
 import { ciphertextMac, epochSecretFrom, headerMac, updateAuthenticator } from './authenticator.js';
+import {
+  epochAfter,
+  moved,
+  sent,
+  unchanged,
+  type ReceiveOutput,
+  type SendOutput,
+} from './braid-step.js';
 import { addChunk, decodedPiece, newDecoder, newEncoder, nextChunk } from './erasure-code.js';
-import { SpqrStateError, SpqrVerificationError } from './errors.js';
+import { SpqrVerificationError } from './errors.js';
 import type { Payload } from './message.js';
 import {
   CT1_BYTES,
@@ -20,22 +28,10 @@ import {
   type Braid,
   type Ct1Received,
   type EkSentCt1Received,
-  type EpochSecret,
   type HeaderSent,
   type KeysSampled,
   type KeysUnsampled,
 } from './states.js';
-
-/** What the braid puts into a message, and an epoch secret if one came to be. */
-export interface SendOutput {
-  readonly payload: Payload;
-  readonly epochSecret: EpochSecret | undefined;
-}
-
-/** An epoch secret if the message completed one. */
-export interface ReceiveOutput {
-  readonly epochSecret: EpochSecret | undefined;
-}
 
 /** 1 → 2: make the key pair and send the first chunk of its header. Draws 64 bytes. */
 export function sendFromKeysUnsampled(
@@ -138,9 +134,7 @@ export function receiveInEkSentCt1Received(
   // ciphertext decapsulates to a random secret and fails here.
   const mac = ciphertextMac(crypto, authenticator, epoch, ct1, ct2);
   if (!equalBytes(mac, piece.subarray(CT2_BYTES))) {
-    secret.fill(0);
-    authenticator.root.fill(0);
-    authenticator.macKey.fill(0);
+    wipe(secret, authenticator.root, authenticator.macKey);
     throw new SpqrVerificationError('VERIFY_SPQR', 'MacVerifyFailed', 'MAC verification failed');
   }
   return {
@@ -155,32 +149,5 @@ export function receiveInEkSentCt1Received(
   };
 }
 
-/** A step that keeps every secret it had. */
-export function sent(state: Braid, payload: Payload): Transition<Braid, SendOutput> {
-  return { state, output: { payload, epochSecret: undefined }, consumed: [] };
-}
-
-/** A received message that brought the braid on, without an epoch secret. */
-export function moved(
-  state: Braid,
-  consumed: readonly Uint8Array[] = [],
-): Transition<Braid, ReceiveOutput> {
-  return { state, output: NO_SECRET, consumed };
-}
-
-/** A received message that says nothing to this state: repeats, and what came too late. */
-export function unchanged(state: Braid): Transition<Braid, ReceiveOutput> {
-  return moved(state);
-}
-
-/** The epoch after `epoch`. @throws StateError `STATE_INVALID_SESSION` beyond what a number can hold. */
-export function epochAfter(epoch: number): number {
-  if (!Number.isSafeInteger(epoch + 1)) {
-    throw new SpqrStateError('STATE_INVALID_SESSION', 'EpochOutOfRange', 'no epoch left');
-  }
-  return epoch + 1;
-}
-
 /** A key pair's randomness, d ‖ z. */
 const KEY_SEED_BYTES = 64;
-const NO_SECRET: ReceiveOutput = { epochSecret: undefined };
