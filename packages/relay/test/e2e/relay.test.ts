@@ -340,6 +340,33 @@ function scenarios(t: Test, options: RelayOptions): void {
     await b.until(() => b.bodies().includes('still here'));
   });
 
+  t.test('ATK-I10 a reader that stops reading holds up nobody, and misses nothing', async (t) => {
+    // A window far above what the system buffers, so that the socket's own limit is what holds.
+    const relay = await relayFor(t, { ...options, windowBytes: 2 ** 26 });
+    const [alice, bob, carol] = [newPerson(), newPerson(), newPerson()];
+    const a = await TestClient.register(relay.url, alice);
+    const b = await TestClient.register(relay.url, bob);
+    const c = await TestClient.register(relay.url, carol);
+    b.pause();
+    const bodies = Array.from({ length: 200 }, (_, index) => `${index} ${text(60_000)}`);
+    for (const body of bodies) t.equal((await a.send(bob, body)).code, 'CONFIRMED');
+    t.equal((await a.send(carol, 'meanwhile')).code, 'CONFIRMED');
+    await c.until(() => c.bodies().includes('meanwhile'));
+    t.equal(b.closeCode, undefined, 'still connected');
+    t.equal((await relay.totals()).envelopes, 201);
+    b.autoAck = true;
+    b.resume();
+    await b.until(() => b.delivered.length === bodies.length);
+    t.strictSame(
+      b.bodies().map((body) => Number.parseInt(body, 10)),
+      bodies.map((_, index) => index),
+    );
+    t.ok(
+      b.delivered.every(({ attempt }) => attempt === 0),
+      'each once',
+    );
+  });
+
   t.test('ATK-D08 two health pages, and no other', async (t) => {
     const relay = await relayFor(t, options);
     t.equal(await get(relay.url, '/livez'), 200);
@@ -367,6 +394,7 @@ function scenarios(t: Test, options: RelayOptions): void {
     );
     await closed;
     await relay.close();
+    await a.until(() => a.closeCode !== undefined);
     t.equal(a.closeCode, 1012);
     t.ok(a.events.some(({ kind }) => kind === 'draining'));
     const again = await start(relay.port);
