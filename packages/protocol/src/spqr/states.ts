@@ -3,23 +3,23 @@
  *
  *      key side (send-ek.ts)                       ciphertext side (send-ct.ts)
  *
- *      KeysUnsampled  <-- epoch e+1 seen ---.      NoHeaderReceived  <-- from EkSentCt1Received
- *           | send: make key pair           |           | Hdr chunks complete, MAC right
- *           v                               |           v
- *      KeysSampled                          |      HeaderReceived
- *           | first Ct1 chunk               |           | send: encapsulate, first half
- *           v                               |           v              (epoch secret known)
- *      HeaderSent                           |      Ct1Sampled
- *           | Ct1 chunks complete           |           | ek complete   \ EkCt1Ack
- *           v                               |           v                v
- *      Ct1Received                          |      EkReceived-        Ct1Acknowledged
- *           | first Ct2 chunk               |      Ct1Sampled            | ek complete
- *           v                               |           | Ct1Ack,        |
- *      EkSentCt1Received                    |           v EkCt1Ack       v
- *           | Ct2 chunks complete, MAC      |      Ct2Sampled   (both at once: straight here)
- *           v right (epoch secret known)    |           |
- *      NoHeaderReceived, epoch e+1 ---------+-----------'  message of epoch e+1 arrives:
- *                                                          KeysUnsampled, epoch e+1
+ *   1  KeysUnsampled                            6  NoHeaderReceived
+ *           | send: make the key pair                   | Hdr chunks complete, MAC right
+ *           v                                           v
+ *   2  KeysSampled                              7  HeaderReceived
+ *           | first Ct1 chunk                           | send: encapsulate, first half;
+ *           v                                           v       epoch secret known
+ *   3  HeaderSent                               8  Ct1Sampled ---------- both at once ---.
+ *           | Ct1 chunks complete                  | ek complete       | EkCt1Ack        |
+ *           v                                      v                   v                 |
+ *   4  Ct1Received                              9  EkReceived-     10  Ct1Acknowledged   |
+ *           | first Ct2 chunk                      Ct1Sampled          | ek complete     |
+ *           v                                      | Ct1Ack, EkCt1Ack  |                 |
+ *   5  EkSentCt1Received                           v                   v                 |
+ *           | Ct2 chunks complete, MAC right;  11  Ct2Sampled <--------------------------'
+ *           v epoch secret known                        | any message of epoch e+1
+ *   6  NoHeaderReceived, epoch e+1                      v
+ *                                               1  KeysUnsampled, epoch e+1
  *
  * The side that held the key in epoch e encapsulates in epoch e+1. Each state holds only the fields that
  * exist in it; all of it is immutable, and states share what did not change.
