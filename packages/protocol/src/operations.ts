@@ -5,7 +5,7 @@
  * neither ciphertext nor plaintext, is given out before that commit is durable. A commit that fails leaves
  * the stored and the cached state as they were, and wipes nothing.
  */
-import { isBytes, samePublicBytes, type Bytes } from './bytes.js';
+import { copyBytes, isBytes, samePublicBytes, type Bytes } from './bytes.js';
 import type { CryptoProvider } from './crypto/provider.js';
 import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
@@ -113,6 +113,8 @@ export class Operations<Extra = unknown> {
   /** In order of last use, oldest first. */
   readonly #cache = new Map<string, Loaded>();
   readonly #locks = new AddressLocks();
+  /** Versions that running operations work on; the locks give each address one operation. */
+  readonly #inUse = new Map<string, number>();
   #identity: Promise<KeyPair> | undefined;
 
   constructor(options: OperationsOptions<Extra>) {
@@ -222,10 +224,12 @@ export class Operations<Extra = unknown> {
     if (!isBytes(bytes)) {
       return Promise.reject(new UsageError('USAGE_ARGUMENT', 'message is not bytes'));
     }
+    // A transport may reuse its buffer while we wait for the lock.
+    const received = copyBytes(bytes);
     return this.#run([remote], () =>
       type === MESSAGE_TYPE_PREKEY
-        ? this.#decryptPreKey(remote, bytes, extra)
-        : this.#decryptPlain(remote, bytes, extra),
+        ? this.#decryptPreKey(remote, received, extra)
+        : this.#decryptPlain(remote, received, extra),
     );
   }
 
@@ -395,15 +399,15 @@ export class Operations<Extra = unknown> {
 
   async #load(remote: Address): Promise<Loaded> {
     const key = addressText(remote);
-    const cached = this.#cache.get(key);
-    if (cached !== undefined) {
-      this.#remember(key, cached);
-      return cached;
+    let loaded = this.#cache.get(key);
+    if (loaded === undefined) {
+      const stored = await this.#store.loadSession(remote);
+      // Not cached: strangers must not push out whom we talk to.
+      if (stored === undefined) loaded = { record: EMPTY_RECORD, version: 0 };
+      else loaded = { record: decodeSessionRecord(stored.record), version: stored.version };
     }
-    const stored = await this.#store.loadSession(remote);
-    if (stored === undefined) return { record: EMPTY_RECORD, version: 0 };
-    const loaded = { record: decodeSessionRecord(stored.record), version: stored.version };
-    this.#remember(key, loaded);
+    if (loaded.version > 0) this.#remember(key, loaded);
+    this.#inUse.set(key, loaded.version);
     return loaded;
   }
 
@@ -452,22 +456,23 @@ export class Operations<Extra = unknown> {
         }
       }
     } finally {
+      for (const remote of remotes) this.#inUse.delete(addressText(remote));
       unlock();
     }
   }
 
   /**
-   * Forget cached records that another writer has overtaken. A failed operation may have failed because of
-   * them: what they could not open, the stored record perhaps can.
+   * Forget records that another writer has overtaken while we used them. The operation may have failed
+   * because of that: what the old record could not open, or a prekey that is gone, the new one may explain.
    */
   async #evictOutdated(remotes: readonly Address[]): Promise<boolean> {
     let outdated = false;
     for (const remote of remotes) {
       const key = addressText(remote);
-      const cached = this.#cache.get(key);
-      if (cached === undefined) continue;
+      const version = this.#inUse.get(key);
+      if (version === undefined) continue;
       const stored = await this.#store.loadSession(remote);
-      if ((stored?.version ?? 0) === cached.version) continue;
+      if ((stored?.version ?? 0) === version) continue;
       this.#cache.delete(key);
       outdated = true;
     }

@@ -292,7 +292,15 @@ function tryOpen(
       message.addresses === undefined ? undefined : addressesField(ends.remote, ends.local);
     const opened = openMessage(
       crypto,
-      { localIdentity, remoteIdentity, ratchet, spqr: session.spqr.state },
+      {
+        localIdentity,
+        remoteIdentity,
+        ratchet,
+        // Decoded when it is asked for: a duplicate is a duplicate also when this state is damaged.
+        get spqr() {
+          return session.spqr.state;
+        },
+      },
       message,
       expected,
       jumps,

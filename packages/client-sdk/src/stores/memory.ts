@@ -7,6 +7,7 @@ import {
   StateError,
   StoreError,
   addressText,
+  copyBytes,
   toHex,
   type Address,
   type Bytes,
@@ -68,7 +69,8 @@ export class MemoryStore implements ClientStore {
 
   async loadSession(address: Address): Promise<Versioned | undefined> {
     const row = this.#sessions.get(addressText(address));
-    return row?.record === undefined ? undefined : { record: row.record, version: row.version };
+    if (row?.record === undefined) return undefined;
+    return { record: copyBytes(row.record), version: row.version };
   }
 
   async loadIdentity(name: string): Promise<PublicKey | undefined> {
@@ -76,15 +78,16 @@ export class MemoryStore implements ClientStore {
   }
 
   async loadPreKey(id: number): Promise<Bytes | undefined> {
-    return this.#preKeys.get(id);
+    return copyOf(this.#preKeys.get(id));
   }
 
   async loadSignedPreKey(id: number): Promise<Bytes | undefined> {
-    return this.#signedPreKeys.get(id);
+    return copyOf(this.#signedPreKeys.get(id));
   }
 
   async loadKemPreKey(id: number): Promise<StoredKemPreKey | undefined> {
-    return this.#kemPreKeys.get(id);
+    const stored = this.#kemPreKeys.get(id);
+    return stored && { record: copyBytes(stored.record), kind: stored.kind };
   }
 
   async loadProfile(): Promise<Profile | undefined> {
@@ -180,8 +183,13 @@ export class MemoryStore implements ClientStore {
         throw new StoreError('STORE_CONFLICT', `session is at version ${version}`);
       }
     }
+    for (const id of changes.removedPreKeys ?? []) {
+      if (!this.#preKeys.has(id)) throw noPreKey('one-time prekey', id);
+    }
     for (const used of changes.usedKemPreKeys ?? []) {
-      if (this.#kemPreKeys.get(used.kemPreKeyId)?.kind === 'one-time') continue;
+      const kind = this.#kemPreKeys.get(used.kemPreKeyId)?.kind;
+      if (kind === undefined) throw noPreKey('KEM prekey', used.kemPreKeyId);
+      if (kind === 'one-time') continue;
       if (this.#usedKem.has(tripleKey(used.kemPreKeyId, used.signedPreKeyId, used.baseKey))) {
         throw new StateError(
           'STATE_PREKEY_REPLAYED',
@@ -206,15 +214,19 @@ export class MemoryStore implements ClientStore {
     for (const { address, record } of changes.sessions ?? []) {
       const key = addressText(address);
       const version = (this.#sessions.get(key)?.version ?? 0) + 1;
-      this.#sessions.set(key, { record, version });
+      this.#sessions.set(key, { record: copyOf(record), version });
     }
     for (const { name, identityKey } of changes.identities ?? []) {
       this.#identities.set(name, identityKey);
     }
-    for (const { id, record } of changes.preKeys ?? []) this.#preKeys.set(id, record);
-    for (const { id, record } of changes.signedPreKeys ?? []) this.#signedPreKeys.set(id, record);
+    for (const { id, record } of changes.preKeys ?? []) {
+      this.#preKeys.set(id, copyBytes(record));
+    }
+    for (const { id, record } of changes.signedPreKeys ?? []) {
+      this.#signedPreKeys.set(id, copyBytes(record));
+    }
     for (const { id, record, kind } of changes.kemPreKeys ?? []) {
-      this.#kemPreKeys.set(id, { record, kind });
+      this.#kemPreKeys.set(id, { record: copyBytes(record), kind });
     }
     for (const id of changes.removedPreKeys ?? []) this.#preKeys.delete(id);
     for (const used of changes.usedKemPreKeys ?? []) {
@@ -273,4 +285,12 @@ export class MemoryStore implements ClientStore {
     if (this.#profile === undefined) throw new StoreError('STORE_FAILED', 'no account here yet');
     return this.#profile;
   }
+}
+
+function copyOf(bytes: Bytes | undefined): Bytes | undefined {
+  return bytes && copyBytes(bytes);
+}
+
+function noPreKey(kind: string, id: number): StateError {
+  return new StateError('STATE_NO_PREKEY', `no ${kind} ${id}`);
 }

@@ -78,7 +78,7 @@ export class SqliteWriter {
       this.#removeKem(id);
       this.#putPrekey(kind === 'one-time' ? KIND.kemOneTime : KIND.kemLastResort, id, record);
     }
-    for (const id of changes.removedPreKeys ?? []) this.#removePrekey(KIND.oneTime, id);
+    for (const id of changes.removedPreKeys ?? []) this.#takeOneTime(id);
     for (const used of changes.usedKemPreKeys ?? []) this.#useKem(used);
     for (const id of changes.removedSignedPreKeys ?? []) {
       this.#removePrekey(KIND.signed, id);
@@ -139,10 +139,18 @@ export class SqliteWriter {
     this.#removePrekey(KIND.kemLastResort, id);
   }
 
+  /** Two messages may race for one prekey, also in two processes: the second must find it gone. */
+  #takeOneTime(id: number): void {
+    const sql = 'DELETE FROM prekey WHERE kind = ? AND id = ?';
+    if (this.#run(sql, KIND.oneTime, id) === 0) throw noPreKey('one-time prekey', id);
+  }
+
   #useKem(used: UsedKemPreKey): void {
     const { kemPreKeyId: kem, signedPreKeyId: signed } = used;
     const removed = this.#run('DELETE FROM prekey WHERE kind = ? AND id = ?', KIND.kemOneTime, kem);
     if (removed > 0) return;
+    const sql = 'SELECT 1 FROM prekey WHERE kind = ? AND id = ?';
+    if (this.#get(sql, KIND.kemLastResort, kem) === undefined) throw noPreKey('KEM prekey', kem);
     const base = this.#vault.rowKey('used-kem', toHex(used.baseKey));
     if (this.#run('INSERT OR IGNORE INTO used_kem VALUES (?, ?, ?)', kem, signed, base) === 0) {
       throw new StateError('STATE_PREKEY_REPLAYED', 'last-resort prekey met this base key before');
@@ -259,4 +267,8 @@ export class SqliteWriter {
     }
     return statement;
   }
+}
+
+function noPreKey(kind: string, id: number): StateError {
+  return new StateError('STATE_NO_PREKEY', `no ${kind} ${id}`);
 }

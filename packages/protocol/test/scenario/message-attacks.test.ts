@@ -5,7 +5,7 @@ import { concatBytes, copyBytes, type Bytes } from '#src/bytes.js';
 import type { CryptoProvider } from '#src/crypto/provider.js';
 import { QasidError } from '#src/errors.js';
 import { Operations } from '#src/operations.js';
-import { decryptMessage, encryptMessage, type SessionRecord } from '#src/session.js';
+import { decryptMessage, encryptMessage, StoredSpqr, type SessionRecord } from '#src/session.js';
 import { encodeSessionRecord } from '#src/session-record.js';
 import { deriveMessageKeys, messageMac } from '#src/triple-ratchet.js';
 import {
@@ -19,6 +19,7 @@ import {
   introduce,
   open,
   outcome,
+  rewriteRecord,
   send,
   storedRecord,
 } from '../support/conversation.js';
@@ -194,6 +195,21 @@ t.test('a duplicate of an archived session stops the search', async (t) => {
   await expectUnchanged(t, b, a, 'duplicate', async () => {
     t.equal(await outcome(b, a, old), 'STATE_DUPLICATE_MESSAGE');
   });
+});
+
+t.test('a duplicate is told before SPQR is looked at', async (t) => {
+  const [a, b] = await pair();
+  const sent = await send(a, b, 'once');
+  await open(b, a, sent);
+  await rewriteRecord(b, a, (record) => {
+    const { current } = record;
+    if (current === undefined) throw new Error('no session');
+    const spqr = StoredSpqr.fromBytes(new Uint8Array([0xff]));
+    return { ...record, current: { ...current, spqr } };
+  });
+  t.equal(await outcome(b, a, sent), 'STATE_DUPLICATE_MESSAGE');
+  t.equal(await outcome(b, a, await send(a, b, 'next')), 'VERIFY_DECRYPTION', 'damaged');
+  await t.rejects(send(b, a, 'x'), { code: 'STATE_INVALID_SESSION' });
 });
 
 t.test('ATK-C11 SPQR fields of far epochs and indices are refused and cost no state', async (t) => {

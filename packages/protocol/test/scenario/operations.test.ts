@@ -2,6 +2,7 @@
 import t from 'tap';
 import {
   defaultCrypto as crypto,
+  StateError,
   StoreError,
   toHex,
   utf8,
@@ -395,4 +396,50 @@ t.test('consumed keys are wiped after the commit, and never when it fails', asyn
   b.store.failures = 1;
   t.equal(await outcome(b, a, message), 'STORE_FULL');
   t.equal(await open(b, a, message), 'kept');
+});
+
+/** A store that looks at prekeys before versions, as an adapter may. */
+class PreKeysFirstStore extends MemoryStore<string> {
+  override async commit(changes: StoreChanges<string>): Promise<void> {
+    for (const id of changes.removedPreKeys ?? []) {
+      if ((await this.loadPreKey(id)) === undefined) {
+        throw new StateError('STATE_NO_PREKEY', `no one-time prekey ${id}`);
+      }
+    }
+    return super.commit(changes);
+  }
+}
+
+t.test(
+  'ATK-C01 two programs get one first message: one opens it, the other knows it',
+  async (t) => {
+    const a = makeParty(crypto);
+    const b = makeParty(crypto);
+    const store = new PreKeysFirstStore({ identity: b.identity, registrationId: b.registrationId });
+    const message = await send(a, b, 'once', {});
+    await store.commit({
+      preKeys: [{ id: 1, record: (await b.store.loadPreKey(1))! }],
+      signedPreKeys: [{ id: 1, record: (await b.store.loadSignedPreKey(1))! }],
+      kemPreKeys: [{ id: 1, ...(await b.store.loadKemPreKey(1))! }],
+    });
+    const programs = [0, 1].map((): Party => {
+      const operations = new Operations<string>({ crypto, store, local: b.address });
+      return { ...b, operations };
+    });
+    const results = await Promise.all(programs.map((program) => outcome(program, a, message)));
+    t.strictSame([...results].sort(), ['STATE_DUPLICATE_MESSAGE', 'once']);
+  },
+);
+
+t.test('a transport may reuse its buffer at once', async (t) => {
+  const a = makeParty(crypto);
+  const b = makeParty(crypto);
+  await introduce(a, b);
+  const first = await send(a, b, 'first');
+  const second = await send(a, b, 'second');
+  const opening = open(b, a, first);
+  const waiting = open(b, a, second);
+  first.bytes.fill(0);
+  second.bytes.fill(0);
+  t.strictSame(await Promise.all([opening, waiting]), ['first', 'second']);
 });
