@@ -41,6 +41,11 @@ import type { CryptoProvider } from './provider.js';
 import { hkdfSha256, hmacSha256 } from './sha256.js';
 import { hasValidRange, signXeddsa, toEdwards, verifyXeddsa } from './xeddsa.js';
 
+/** Bytes of PRF for one noise polynomial. */
+const NOISE_BYTES = 128;
+/** Three blocks of SHAKE-128; a multiple of 3. */
+const SHAKE128_FIRST_BYTES = 504;
+
 const x25519Keys = new KeyCache('X25519');
 const ed25519Keys = new KeyCache('Ed25519');
 
@@ -215,30 +220,41 @@ function nodeSponge(): Sponge {
   if (!['sha3-256', 'sha3-512', 'shake128', 'shake256'].every((name) => known.has(name))) {
     return nobleSponge;
   }
+  // A copy of a fresh hash is cheaper than a fresh hash: a KEM operation needs some thirty.
+  const noiseOptions = { outputLength: NOISE_BYTES };
+  const noise = createHash('shake256', noiseOptions);
+  const matrixOptions = { outputLength: SHAKE128_FIRST_BYTES };
+  const matrix = createHash('shake128', matrixOptions);
   return {
     sha3_256: hasher('sha3-256'),
     sha3_512: hasher('sha3-512'),
     shake256(length, ...parts) {
-      const hash = createHash('shake256', { outputLength: length });
+      const hash =
+        length === NOISE_BYTES
+          ? noise.copy(noiseOptions)
+          : createHash('shake256', { outputLength: length });
       for (const part of parts) hash.update(part);
       return plain(hash.digest());
     },
     shake128(seed) {
       // Three blocks are enough for 99 of 100 polynomials. There is no way to ask for more of the same
       // stream here, so the rare case starts again with twice as much; the seed is public.
-      let length = 0;
+      let done = 0;
       return () => {
-        const done = length;
-        length = done === 0 ? SHAKE128_FIRST_BYTES : 2 * done;
-        const stream = createHash('shake128', { outputLength: length }).update(seed).digest();
-        return stream.subarray(done);
+        if (done === 0) {
+          done = SHAKE128_FIRST_BYTES;
+          return matrix.copy(matrixOptions).update(seed).digest();
+        }
+        const longer = createHash('shake128', { outputLength: 2 * done })
+          .update(seed)
+          .digest();
+        const rest = longer.subarray(done);
+        done *= 2;
+        return rest;
       };
     },
   };
 }
-
-/** Three blocks of SHAKE-128; a multiple of 3. */
-const SHAKE128_FIRST_BYTES = 504;
 
 let nativeCurvesChecked: boolean | undefined;
 
