@@ -1,5 +1,6 @@
 /** libsignal-client, used as its users do: six stores in memory, awaited calls. */
 import * as lib from '@signalapp/libsignal-client';
+import { libsignalFormats } from './formats-libsignal.js';
 import type { Keeping, Message, Pair, Side } from './side.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -186,6 +187,8 @@ const HELLO = new Uint8Array(64);
 /** The black box. */
 export const libsignal: Side = {
   name: 'libsignal-client 0.103.0',
+
+  formats: () => libsignalFormats(),
 
   async makePrekeys() {
     await new Device(BOB, 'stored').publish();

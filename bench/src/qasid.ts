@@ -36,6 +36,7 @@ import {
   decodePreKeySignalMessage,
   decodeSignalMessage,
 } from '../../packages/protocol/dist/wire/messages.js';
+import { qasidFormats } from './formats-qasid.js';
 import type { Keeping, Message, Pair, Side } from './side.js';
 
 /** What an application would have on disk, in maps. */
@@ -202,6 +203,8 @@ export function qasid(crypto: CryptoProvider): Side {
     makePrekeys() {
       new Device(crypto, BOB).publish();
     },
+
+    formats: () => qasidFormats(crypto),
 
     async prepareSetUp(keeping) {
       const alice = new Device(crypto, ALICE);

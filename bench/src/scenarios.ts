@@ -1,5 +1,6 @@
 /** The work that is measured: set-up, ping-pong, one-way stream, prekeys. */
-import type { Contender } from './measure.js';
+import type { Formats } from './formats.js';
+import type { Clock, Contender } from './measure.js';
 import type { Keeping, Pair, Side } from './side.js';
 
 /** Two SPQR epochs of alternating messages, so that every block meets the same mixture of states. */
@@ -78,6 +79,84 @@ function stream(side: Side, keeping: Keeping): Contender {
   });
 }
 
+/** A block of `units` calls of what `work` makes of the formats. */
+function formatted(
+  side: Side,
+  units: number,
+  work: (formats: Formats) => Promise<(clock: Clock) => Promise<void>>,
+): Contender {
+  let made: ((clock: Clock) => Promise<void>) | undefined;
+  return {
+    name: side.name,
+    async block(clock) {
+      made ??= await work(await side.formats());
+      for (let i = 0; i < units; i++) await made(clock);
+      return units;
+    },
+  };
+}
+
+/** Only `run` is on the clock. */
+async function timed(clock: Clock, run: () => unknown): Promise<void> {
+  clock.start();
+  await run();
+  clock.stop();
+}
+
+const FORMATS: readonly Scenario[] = [
+  {
+    title: 'Group message: encrypt and sign, record stored',
+    unit: 'message',
+    make: (side) =>
+      formatted(side, 100, async (f) => (clock) => timed(clock, () => f.groupEncrypt())),
+  },
+  {
+    title: 'Group message: verify and decrypt, record stored',
+    unit: 'message',
+    make: (side) =>
+      formatted(side, 100, async (f) => async (clock) => {
+        const message = await f.groupEncrypt();
+        await timed(clock, () => f.groupDecrypt(message));
+      }),
+  },
+  {
+    title: 'Sealed sender v1: seal, open, validate',
+    unit: 'message',
+    make: (side) =>
+      formatted(
+        side,
+        50,
+        async (f) => (clock) => timed(clock, async () => f.unseal(await f.seal())),
+      ),
+  },
+  {
+    title: 'Sealed sender v2: seal for 20 accounts',
+    unit: 'message',
+    make: (side) =>
+      formatted(side, 10, async (f) => (clock) => timed(clock, () => f.sealForMany())),
+  },
+  {
+    title: 'XEdDSA: sign 100 bytes',
+    unit: 'signature',
+    make: (side) => formatted(side, 100, async (f) => (clock) => timed(clock, () => f.sign())),
+  },
+  {
+    title: 'XEdDSA: verify',
+    unit: 'signature',
+    make: (side) =>
+      formatted(side, 100, async (f) => {
+        const signature = f.sign();
+        return (clock) => timed(clock, () => f.verify(signature));
+      }),
+  },
+  {
+    title: 'Safety number, 5 200 iterations',
+    unit: 'number',
+    make: (side) =>
+      formatted(side, 5, async (f) => (clock) => timed(clock, () => f.safetyNumber())),
+  },
+];
+
 /** All scenarios, the ones with an aim first. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -106,4 +185,5 @@ export const SCENARIOS: readonly Scenario[] = [
     make: (side) => stream(side, 'held'),
   },
   { title: 'Prekeys of a device: make, sign, encode', unit: 'device', make: prekeys },
+  ...FORMATS,
 ];

@@ -1,4 +1,5 @@
 /** What is measured, said once for both implementations. */
+import type { Formats } from './formats.js';
 
 /** A message on its way, whatever the implementation calls it. */
 export interface Message {
@@ -33,4 +34,6 @@ export interface Side {
   prepareSetUp(keeping: Keeping): Promise<() => Promise<void>>;
   /** Two devices; the first answer has been received. */
   pair(keeping: Keeping): Promise<Pair>;
+  /** Groups, sealed sender and the rest. */
+  formats(): Formats | Promise<Formats>;
 }
