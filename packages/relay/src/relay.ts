@@ -82,6 +82,10 @@ export async function startRelay(
   };
   const writer = new GroupCommit(store, clock, {
     durable: (write, result) => services.mailboxes.durable(write, result),
+    fault: (error) => {
+      const errorClass = error instanceof Error ? error.name : 'unknown';
+      log.write('error', 'REQUEST_FAULT', { errorClass });
+    },
     batch: (count, ms) => log.write('trace', 'BATCH', { count, ms: Math.round(ms) }),
     failed: (error) => {
       log.write('error', 'COMMIT_FAILED', { code: error.code, errorClass: error.name });
@@ -163,7 +167,11 @@ async function stop(services: Services, listening: Listening): Promise<void> {
   listening.stopAccepting();
   services.mailboxes.stopSweeping();
   for (const connection of connections) connection.drain(0);
-  await context.writer.flushed();
+  // A disk that hangs must not hold up the end for ever: what was not confirmed may be lost.
+  await Promise.race([
+    context.writer.flushed(),
+    new Promise<void>((resolve) => context.clock.after(DRAIN_MAX_MS, resolve)),
+  ]);
   // The answers to what was committed last are still on their way to their sockets.
   await new Promise((resolve) => setImmediate(resolve));
   for (const connection of connections) connection.end('RESTART');
@@ -173,7 +181,6 @@ async function stop(services: Services, listening: Listening): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   await listening.close();
-  await context.writer.flushed();
   await context.store.close();
   context.log.write('info', 'STOPPED');
 }
@@ -200,6 +207,9 @@ async function openSqlite(thread: 'main' | 'worker', options: EngineOptions): Pr
   const { openSqliteStore } = await import('./store/sqlite.js');
   return openSqliteStore(options);
 }
+
+/** How long commits may take at the end, in milliseconds. */
+const DRAIN_MAX_MS = 60_000;
 
 /** How long clients get to take their last frames. */
 const CLOSE_GRACE_MS = 500;

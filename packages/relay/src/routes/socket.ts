@@ -71,9 +71,7 @@ export class ClientConnection implements SocketHandler {
         this.#close('BAD_FRAME');
         return;
       }
-      const errorClass = error instanceof Error ? error.name : 'unknown';
-      this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
-      this.#close('INTERNAL');
+      this.#fault(error);
     }
   }
 
@@ -122,7 +120,7 @@ export class ClientConnection implements SocketHandler {
         this.#reply(id, CONFIRMED);
         return;
       case 'prove':
-        void this.#prove(id, op, admission.nonce);
+        this.#prove(id, op, admission.nonce).catch((error: unknown) => this.#fault(error));
         return;
       case 'run':
         this.#run(id, op);
@@ -210,6 +208,8 @@ export class ClientConnection implements SocketHandler {
   /** Spend the nonce on one proof. */
   async #prove(id: number, op: RequestOp, nonce: Uint8Array): Promise<void> {
     this.#state = { kind: 'checking' };
+    // The client has kept its time; how long we take is no fault of its proof.
+    this.#deadline?.();
     const { accounts } = this.#services;
     let proof: Proof;
     if (op.kind === 'auth') proof = await accounts.authenticate(nonce, op, this.#addressKey);
@@ -218,7 +218,6 @@ export class ClientConnection implements SocketHandler {
     // Closed while we were checking.
     if (this.#isClosing()) return;
     if (proof.kind === 'good') {
-      this.#deadline?.();
       this.#state = { kind: 'authorised', ...proof.who };
       this.#services.context.log.write('debug', 'AUTHORISED');
       this.#reply(id, CONFIRMED);
@@ -282,6 +281,13 @@ export class ClientConnection implements SocketHandler {
     this.#deadline = clock.after(CHALLENGE_MAX_MS, () => this.#close('UNAUTHORISED'));
     this.#event(event);
     return { kind: 'greeting', nonce, issuedAtMs: clock.monotonicMs() };
+  }
+
+  /** A defect of ours: this socket ends, the others go on. */
+  #fault(error: unknown): void {
+    const errorClass = error instanceof Error ? error.name : 'unknown';
+    this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
+    this.#close('INTERNAL');
   }
 
   /** Requests with number 0 want no answer. */

@@ -59,7 +59,8 @@ export class Accounts {
       const { account: id, device } = op;
       return { kind: 'good', who: { account: id, device, mailbox: row.mailbox } };
     } catch (error) {
-      return bad(storeRefusal(this.#context, error));
+      // Nothing was found wrong with the proof: the client may try again on this socket.
+      return again(storeRefusal(this.#context, error));
     }
   }
 

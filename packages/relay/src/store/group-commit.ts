@@ -12,6 +12,8 @@ import type { RelayStore, ResultOf, Write, WriteResults } from './port.js';
 export interface GroupCommitHooks {
   /** A change is durable. Called in the order of commits, before anybody else hears of it. */
   durable?(write: Write, result: WriteResults[Write['kind']]): void;
+  /** `durable` threw. */
+  fault?(error: unknown): void;
   /** A batch is done. */
   batch?(count: number, ms: number): void;
   /** A batch failed and was tried again in parts, or given up. */
@@ -136,16 +138,9 @@ export class GroupCommit {
 
   /** Never rejects. */
   async #commit(batch: readonly Pending[]): Promise<void> {
+    let results: Awaited<ReturnType<RelayStore['commit']>>;
     try {
-      const results = await this.#store.commit(batch.map(({ write }) => write));
-      for (const [index, pending] of batch.entries()) {
-        const result = results[index];
-        if (result === undefined) pending.reject(new StoreError('STORE_FAILED', 'no result'));
-        else {
-          this.#hooks.durable?.(pending.write, result);
-          pending.resolve(result);
-        }
-      }
+      results = await this.#store.commit(batch.map(({ write }) => write));
     } catch (error) {
       const failure =
         error instanceof StoreError
@@ -153,6 +148,24 @@ export class GroupCommit {
           : new StoreError('STORE_FAILED', 'commit failed', { cause: error });
       this.#hooks.failed?.(failure);
       await this.#retryInParts(batch, failure);
+      return;
+    }
+    for (const [index, pending] of batch.entries()) {
+      const result = results[index];
+      if (result === undefined) pending.reject(new StoreError('STORE_FAILED', 'no result'));
+      else {
+        this.#announce(pending.write, result);
+        pending.resolve(result);
+      }
+    }
+  }
+
+  /** What listeners do wrong is not a failed commit: it must neither repeat the batch nor stop the queue. */
+  #announce(write: Write, result: WriteResults[Write['kind']]): void {
+    try {
+      this.#hooks.durable?.(write, result);
+    } catch (error) {
+      this.#hooks.fault?.(error);
     }
   }
 

@@ -385,6 +385,51 @@ t.test('draining: told, refused, finished, closed', async (t) => {
   t.equal(a.closed?.code, 1012);
 });
 
+t.test('a disk that hangs holds up the end for a minute at most', async (t) => {
+  const { a, bob, store, relay, clock } = await faulty();
+  store.before = () => new Promise(() => undefined);
+  const [id] = a.post(letter(bob, 'never'));
+  await settle();
+  let isClosed = false;
+  const closed = relay.close().then(() => {
+    isClosed = true;
+  });
+  await clock.pass(59_000);
+  t.equal(isClosed, false);
+  await clock.pass(1_000);
+  await closed;
+  t.not(a.code(id), 'CONFIRMED');
+});
+
+t.test('a slow disk is not held against a proof that came in time', async (t) => {
+  const { store, connect, clock } = await faulty();
+  let go: () => void = () => undefined;
+  store.before = () => new Promise((resolve) => (go = resolve));
+  const socket = await connect();
+  const [id] = socket.post(socket.registration(newPerson()));
+  await clock.pass(30_000);
+  t.equal(socket.closed, undefined);
+  go();
+  await settle();
+  t.equal(socket.code(id), 'CONFIRMED');
+  await clock.pass(30_000);
+  t.equal(socket.closed, undefined);
+});
+
+t.test('a store that fails during a proof refuses it for now', async (t) => {
+  const { store, bob, b, connect } = await faulty();
+  const socket = await connect();
+  const account = store.account;
+  store.account = () => {
+    throw new TypeError('a defect');
+  };
+  t.equal((await socket.ask(socket.proof(bob))).code, 'UNAVAILABLE');
+  t.equal(socket.closed, undefined, 'nothing was wrong with the proof');
+  store.account = account;
+  t.equal((await socket.ask(socket.proof(bob))).code, 'CONFIRMED', 'with the new challenge');
+  t.equal(b.closed?.code, 4409, 'and takes over');
+});
+
 t.test('ATK-I16 expiry: clamped, and no clock that jumps expires anything', async (t) => {
   const { a, bob, relay, clock, b } = await faulty({ retentionDays: 1 });
   b.handler?.closed(1006);

@@ -147,6 +147,23 @@ t.test('a queue that is full says so, and takes acknowledgements still', async (
   await t.rejects(writer.submit(letter()), { code: 'STORE_FAILED' }, 'poisoned for good');
 });
 
+t.test('a listener that throws neither repeats a commit nor stops the queue', async (t) => {
+  const { store, bob, clock, letter } = await queue();
+  const faults: unknown[] = [];
+  const before = store.commits;
+  const writer = new GroupCommit(store, clock, {
+    durable: () => {
+      throw new TypeError('a defect of the listener');
+    },
+    fault: (error) => faults.push(error),
+    failed: () => t.fail('the commit did not fail'),
+  });
+  t.match(await writer.submit(letter()), { kind: 'stored' });
+  t.match(await writer.submit(appendWrite(bob, 7, ['next'])), { kind: 'stored' });
+  t.equal(faults.length, 2);
+  t.equal(store.commits - before, 2);
+});
+
 t.test('a failure is told, and tried again in parts, in order', async (t) => {
   const { store, writer, letter, failures, order } = await queue();
   let calls = 0;
