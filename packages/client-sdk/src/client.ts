@@ -196,7 +196,7 @@ export class QasidClient implements AsyncDisposable {
 
   /** Messages the relay has not confirmed yet. */
   async pending(): Promise<readonly PendingMessage[]> {
-    const rows = await this.#platform.store.loadOutbox(10_000);
+    const rows = await this.#platform.store.loadOutbox({ limit: 10_000 });
     return rows
       .filter(({ kind }) => kind === 'message')
       .map(({ messageId, username, account, held }) => ({
@@ -273,7 +273,7 @@ export class QasidClient implements AsyncDisposable {
     const { account, username, offeredIdentity } = contact;
     if (offeredIdentity === undefined) return;
     const { store } = this.#platform;
-    const rows = await store.loadOutbox(10_000);
+    const rows = await store.loadOutbox({ limit: 10_000 });
     const waiting = rows.filter((row) => row.account === account);
     await store.commit({
       identities: [{ name: account, identityKey: offeredIdentity }],

@@ -43,11 +43,11 @@ import type {
 /** Times the relay may say that our picture of the recipient's devices is wrong, per message. */
 export const DEVICE_ROUNDS_MAX = 3;
 
-/** Rows looked at in one go. Lower: accounts far back wait. Higher: more memory after a long outage. */
+/** Rows read in one go. */
 const ROWS_MAX = 256;
 
-/** How often to look for new rows while others are being sent. */
-const LOOK_INTERVAL_MS = 10;
+/** Rows kept in memory. Lower: accounts far back wait. Higher: more memory after a long outage. */
+const QUEUED_MAX = 2_048;
 
 /** What the outbox needs. */
 export interface OutboxOptions {
@@ -70,13 +70,17 @@ export interface OutboxOptions {
 /** Sends what lies in the store. Only the owner of the connection runs one. */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #busy = new Set<string>();
+  /** Rows read and not yet settled, in order, by lane. */
+  readonly #queues = new Map<string, OutboxRow[]>();
+  /** Row under way, by lane. */
+  readonly #inFlight = new Map<string, number>();
   readonly #lanes = new Set<Promise<void>>();
   readonly #delays = new Map<string, Timer>();
   readonly #attempts = new Map<string, number>();
+  /** Rows up to this id have been read. */
+  #cursor = 0;
   #running: Promise<void> | undefined;
   #again = false;
-  #soon: Timer | undefined;
   #stopped = false;
 
   constructor(options: OutboxOptions) {
@@ -90,19 +94,6 @@ export class Outbox {
       this.#again = true;
       return;
     }
-    // While rows are under way every commit of theirs calls here: look now and then, not each time.
-    if (this.#lanes.size > 0) {
-      this.#soon ??= this.#options.clock.after(LOOK_INTERVAL_MS, () => {
-        this.#soon = undefined;
-        this.#start();
-      });
-      return;
-    }
-    this.#start();
-  }
-
-  #start(): void {
-    if (this.#stopped || this.#running !== undefined) return;
     this.#running = this.#look().finally(() => {
       this.#running = undefined;
       if (!this.#again) return;
@@ -122,7 +113,6 @@ export class Outbox {
   /** Send no more. Rows under way settle or stay. */
   stop(): void {
     this.#stopped = true;
-    this.#soon?.cancel();
     for (const timer of this.#delays.values()) timer.cancel();
     this.#delays.clear();
   }
@@ -134,41 +124,75 @@ export class Outbox {
   }
 
   async #look(): Promise<void> {
-    const { store } = this.#options;
-    if (!this.#options.isOpen()) return;
-    let rows: readonly OutboxRow[];
     try {
-      rows = await store.loadOutbox(ROWS_MAX);
+      this.#forgetHeld();
+      while (this.#options.isOpen() && !this.#stopped) {
+        const queued = [...this.#queues.values()].reduce((sum, { length }) => sum + length, 0);
+        const rows =
+          queued >= QUEUED_MAX
+            ? []
+            : await this.#options.store.loadOutbox({ after: this.#cursor, limit: ROWS_MAX });
+        for (const row of rows) this.#enqueue(row);
+        this.#startLanes();
+        if (rows.length < ROWS_MAX) return;
+      }
     } catch (error) {
       this.#options.onTrouble(error);
-      return;
     }
-    const lanes = new Map<string, OutboxRow[]>();
-    for (const row of rows) {
-      const lane = lanes.get(laneOf(row));
-      if (lane === undefined) lanes.set(laneOf(row), [row]);
-      else lane.push(row);
+  }
+
+  #enqueue(row: OutboxRow): void {
+    this.#cursor = row.id;
+    const name = laneOf(row);
+    const queue = this.#queues.get(name) ?? [];
+    this.#queues.set(name, queue);
+    // Read before, because reading began again.
+    if (row.id <= Math.max(queue.at(-1)?.id ?? 0, this.#inFlight.get(name) ?? 0)) return;
+    queue.push(row);
+  }
+
+  /** Held rows are read again: somebody may have been trusted meanwhile, also by another process. */
+  #forgetHeld(): void {
+    for (const [name, queue] of this.#queues) {
+      if (queue[0]?.held === true && !this.#inFlight.has(name)) this.#forget(name);
     }
-    for (const [name, lane] of lanes) {
-      if (this.#busy.has(name) || this.#delays.has(name)) continue;
+  }
+
+  /** Read the rows of a lane again before it goes on. */
+  #forget(name: string): void {
+    this.#queues.delete(name);
+    this.#cursor = 0;
+  }
+
+  #startLanes(): void {
+    for (const [name, queue] of this.#queues) {
+      const [first] = queue;
+      if (first === undefined || this.#inFlight.has(name) || this.#delays.has(name)) continue;
       // Order per device: while one row waits for a person, those behind it wait too.
-      if (lane[0]?.held === true) continue;
-      this.#busy.add(name);
-      const running = this.#runLane(name, lane).finally(() => this.#lanes.delete(running));
+      if (first.held) continue;
+      this.#inFlight.set(name, first.id);
+      const running = this.#runLane(name).finally(() => {
+        this.#lanes.delete(running);
+        this.#inFlight.delete(name);
+        this.pump();
+      });
       this.#lanes.add(running);
     }
   }
 
-  async #runLane(name: string, lane: readonly OutboxRow[]): Promise<void> {
-    try {
-      for (const row of lane) {
-        if (this.#stopped || row.held) break;
-        if (!(await this.#settle(name, row))) break;
+  async #runLane(name: string): Promise<void> {
+    for (;;) {
+      const queue = this.#queues.get(name);
+      const row = queue?.[0];
+      if (queue === undefined || row === undefined || row.held || this.#stopped) break;
+      this.#inFlight.set(name, row.id);
+      if (!(await this.#settle(name, row))) {
+        this.#forget(name);
+        return;
       }
-    } finally {
-      this.#busy.delete(name);
+      queue.shift();
     }
-    this.pump();
+    if (this.#queues.get(name)?.length === 0) this.#queues.delete(name);
   }
 
   /** Bring one row to its end. False: later rows of the lane must wait. */
@@ -229,6 +253,8 @@ export class Outbox {
         : { id: row.messageId, status: 'failed' as const, cause: error.code };
     await this.#options.store.commit({
       extra: {
+        // Undone by a power cut, the row goes out once more under its client ids and is dropped there.
+        relaxed: error === undefined,
         outboxRemoved: [row.id],
         // A copy for our other devices says nothing about the message itself.
         ...(row.kind === 'message' && { messagesChanged: [change] }),
@@ -250,8 +276,8 @@ export class Outbox {
   }
 
   async #current(row: OutboxRow): Promise<OutboxRow | undefined> {
-    const rows = await this.#options.store.loadOutbox(ROWS_MAX);
-    return rows.find(({ id }) => id === row.id);
+    const [found] = await this.#options.store.loadOutbox({ after: row.id - 1, limit: 1 });
+    return found?.id === row.id ? found : undefined;
   }
 
   /** Resolves when the relay has it all. */

@@ -113,7 +113,7 @@ export class Sending {
     return this.#history.until(async () => {
       const contact = await engine.directory.known(who);
       if (contact !== undefined) return contact;
-      const rows = await this.#platform.store.loadOutbox(10_000);
+      const rows = await this.#platform.store.loadOutbox({ limit: 10_000 });
       if (rows.some((other) => other.kind === 'resolve' && laneOf(other) === who)) return undefined;
       throw new AccountError('ACCOUNT_UNKNOWN', 'the relay knows nobody by that name');
     }, timeoutMs);

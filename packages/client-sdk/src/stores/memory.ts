@@ -105,8 +105,18 @@ export class MemoryStore implements ClientStore {
     return undefined;
   }
 
-  async loadOutbox(limit: number): Promise<readonly OutboxRow[]> {
-    return [...this.#outbox.values()].sort((a, b) => a.id - b.id).slice(0, limit);
+  async loadOutbox(query: {
+    readonly after?: number;
+    readonly limit: number;
+  }): Promise<readonly OutboxRow[]> {
+    const { after = 0, limit } = query;
+    const rows: OutboxRow[] = [];
+    // A map keeps the order of insertion, which is that of the ids.
+    for (const row of this.#outbox.values()) {
+      if (rows.length === limit) break;
+      if (row.id > after) rows.push(row);
+    }
+    return rows;
   }
 
   async hasUnsealed(): Promise<boolean> {

@@ -157,6 +157,11 @@ export interface HeldEnvelope {
 
 /** What the SDK stores in the same transaction as the protocol's changes. Absent members change nothing. */
 export interface ClientExtra {
+  /**
+   * A power cut may undo this commit (a killed process may not): its work would then be done again and
+   * come to the same. Only for confirmations; nothing that is sent or acknowledged may rest on it.
+   */
+  readonly relaxed?: boolean;
   readonly profile?: Profile;
   readonly contacts?: readonly Contact[];
   /** New outbox rows; the store gives the ids, in this order. */
@@ -199,8 +204,11 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   loadProfile(): Promise<Profile | undefined>;
   loadContact(account: string): Promise<Contact | undefined>;
   loadContactByUsername(username: string): Promise<Contact | undefined>;
-  /** Oldest first. */
-  loadOutbox(limit: number): Promise<readonly OutboxRow[]>;
+  /** Rows with an id above `after` (default 0), oldest first. */
+  loadOutbox(query: {
+    readonly after?: number;
+    readonly limit: number;
+  }): Promise<readonly OutboxRow[]>;
   /** Whether any row has no ciphertext yet or is held: later rows must not overtake it. */
   hasUnsealed(): Promise<boolean>;
   /** `held`: nothing but rows that wait for a person. */

@@ -54,9 +54,19 @@ export class SqliteWriter {
     this.#transaction = (changes) => transaction.immediate(changes);
   }
 
-  /** All of it or none of it; durable on return. */
+  /** All of it or none of it; durable on return, unless `relaxed`. */
   commit(changes: StoreChanges<ClientExtra>): void {
-    this.#transaction(changes);
+    if (changes.extra?.relaxed !== true) {
+      this.#transaction(changes);
+      return;
+    }
+    // NORMAL writes the log without waiting for the disk; the next FULL commit takes this one along.
+    this.#database.pragma('synchronous = NORMAL');
+    try {
+      this.#transaction(changes);
+    } finally {
+      this.#database.pragma('synchronous = FULL');
+    }
   }
 
   #writeKeys(changes: StoreChanges<ClientExtra>): void {

@@ -149,8 +149,12 @@ export class SqliteStore implements ClientStore {
     return this.loadContact(decoder.decode(account));
   }
 
-  async loadOutbox(limit: number): Promise<readonly OutboxRow[]> {
-    const rows = this.#all('SELECT id, value FROM outbox ORDER BY id LIMIT ?', [limit]) as IdRow[];
+  async loadOutbox(query: {
+    readonly after?: number;
+    readonly limit: number;
+  }): Promise<readonly OutboxRow[]> {
+    const sql = 'SELECT id, value FROM outbox WHERE id > ? ORDER BY id LIMIT ?';
+    const rows = this.#all(sql, [query.after ?? 0, query.limit]) as IdRow[];
     return rows.map(({ id, value }) =>
       decodeOutboxRow(id, this.#vault.open(`outbox/${id}`, value)),
     );

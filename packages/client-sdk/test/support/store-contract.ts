@@ -46,7 +46,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal(await store.loadKemPreKey(1), undefined);
     t.equal(await store.loadContact(OTHER), undefined);
     t.equal(await store.loadContactByUsername('bob'), undefined);
-    t.strictSame(await store.loadOutbox(10), []);
+    t.strictSame(await store.loadOutbox({ limit: 10 }), []);
     t.equal(await store.outboxState(), 'empty');
     t.strictSame(await store.loadMessages({}), []);
     t.equal(await store.lastSeq(), 0);
@@ -97,7 +97,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
       t.strictSame(await handle.loadContact(OTHER), CONTACT);
       t.strictSame(await handle.loadContactByUsername('bob'), CONTACT);
       t.equal((await handle.loadContact(ACCOUNT))?.username, undefined);
-      const outbox = await handle.loadOutbox(10);
+      const outbox = await handle.loadOutbox({ limit: 10 });
       t.strictSame(
         outbox.map((row) => [row.messageId, row.held, row.parts?.length]),
         [
@@ -188,7 +188,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal(await store.loadPreKey(7), undefined);
     t.equal((await store.loadProfile())?.registration, 'local');
     t.equal(await store.loadContact(OTHER), undefined);
-    t.strictSame(await store.loadOutbox(10), []);
+    t.strictSame(await store.loadOutbox({ limit: 10 }), []);
     t.equal(await store.lastSeq(), 0);
     t.equal(await store.hasSeen(bytes(16, 2)), false);
     t.equal(await store.loadCursor('cli'), 0);
@@ -236,9 +236,10 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     });
     t.equal(await store.hasUnsealed(), false);
     t.equal(await store.outboxState(), 'waiting');
-    const [first, second] = await store.loadOutbox(10);
+    const [first, second] = await store.loadOutbox({ limit: 10 });
     t.ok(first!.id < second!.id);
-    t.equal((await store.loadOutbox(1)).length, 1);
+    t.equal((await store.loadOutbox({ limit: 1 })).length, 1);
+    t.strictSame(await store.loadOutbox({ after: first!.id, limit: 5 }), [second]);
     await store.commit({
       extra: {
         outboxChanged: [{ ...first!, parts: undefined }],
@@ -249,8 +250,8 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
         ],
       },
     });
-    t.equal((await store.loadOutbox(10)).length, 1);
-    t.equal((await store.loadOutbox(10))[0]?.parts, undefined);
+    t.equal((await store.loadOutbox({ limit: 10 })).length, 1);
+    t.equal((await store.loadOutbox({ limit: 10 }))[0]?.parts, undefined);
     t.equal(await store.hasUnsealed(), true);
     await store.commit({ extra: { outboxChanged: [{ ...first!, held: true }] } });
     t.equal(await store.hasUnsealed(), true);
@@ -268,7 +269,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
         messagesAdded: [messageRow('aa', true), messageRow('aa', true)],
       },
     });
-    const outbox = await store.loadOutbox(10);
+    const outbox = await store.loadOutbox({ limit: 10 });
     t.strictSame(
       outbox.map((row) => row.messageId),
       ['aa', 'cc'],
@@ -309,7 +310,7 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     });
     await store.commit({ extra: { outboxAdded: [outboxRow('aa')] } });
     await until(() => calls > 0);
-    t.equal((await other.loadOutbox(10)).length, 1);
+    t.equal((await other.loadOutbox({ limit: 10 })).length, 1);
     stop();
     const lease = await store.ownConnection();
     t.ok(lease);

@@ -176,6 +176,21 @@ t.test('a damaged file says so', async (t) => {
   }
 });
 
+t.test('a relaxed commit is a commit, and the next one is strict again', async (t) => {
+  const directory = tempDirectory(t);
+  const store = await SqliteStore.open({ directory });
+  await store.commit({ extra: { relaxed: true, messagesAdded: [messageRow('a', true)] } });
+  await t.rejects(
+    store.commit({ sessions: [session(9, 1)], extra: { relaxed: true, messagesAdded: [] } }),
+    { code: 'STORE_CONFLICT' },
+  );
+  await store.commit({ extra: { messagesAdded: [messageRow('b', true)] } });
+  await store.close();
+  const again = await SqliteStore.open({ directory });
+  t.equal((await again.loadMessages({})).length, 2);
+  await again.close();
+});
+
 t.test('a full disk: typed error, nothing lost, goes on when there is room', async (t) => {
   const directory = tempDirectory(t);
   const small = await SqliteStore.open({ directory, pagesMax: 60 });
