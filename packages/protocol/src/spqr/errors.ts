@@ -1,5 +1,5 @@
 /**
- * 06 SPQR. What can go wrong, one reason per row of 06 §12.
+ * 06 SPQR. What can go wrong, one reason per row of 06 §11.
  *
  * The reason decides the class and the code, so that a caller who branches on `code` and a test that
  * compares reasons with a vector look at the same object. On receive the session layer shows none of
@@ -53,7 +53,7 @@ export class SpqrLimitError extends LimitError {
   }
 }
 
-/** Rows of 06 §12. */
+/** Rows of 06 §11. */
 export type SpqrReason =
   | 'StateDecode'
   | 'MsgDecode'
