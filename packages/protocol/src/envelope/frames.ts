@@ -18,6 +18,7 @@ import {
   type RelayEvent,
   type ResponseItem,
 } from './answers.js';
+import { encodeDeliverItem } from './deliver.js';
 import { badFrame, pushBounded } from './fields.js';
 import { decodeRequest, encodeRequest, type RequestItem, type RequestOp } from './requests.js';
 
@@ -36,6 +37,7 @@ export function event(relayEvent: RelayEvent): EventItem {
 
 /** A member of `Frame.items`, ready to be joined with others by `joinItems`. */
 export function encodeItem(item: Item): Bytes {
+  if (item.kind === 'event' && item.event.kind === 'deliver') return encodeDeliverItem(item.event);
   const inner = encodeInner(item);
   const wrapped = new ProtoWriter(inner.length + 8).bytes(ITEM_FIELDS[item.kind], inner).finish();
   return new ProtoWriter(wrapped.length + 8).bytes(1, wrapped).finish();

@@ -8,6 +8,7 @@ import { QasidError } from '#src/errors.js';
 import {
   type AccountId,
   decodeFrame,
+  encodeEvent,
   encodeFrame,
   encodeItem,
   event,
@@ -211,6 +212,29 @@ t.test('protobufjs reads it by the schema, and writes the same bytes', async (t)
       t.equal(toHex(Uint8Array.from(theirs)), toHex(ours));
     }),
     { numRuns: 300 },
+  );
+});
+
+t.test('a delivery written in one pass is what nested writers make of it', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.record({
+        seq,
+        clientId: sized(16),
+        body: fc.nat(70_000).map((length) => new Uint8Array(length).fill(length)),
+        minute: fc.oneof(fc.constant(0), seq),
+        attempt: fc.oneof(fc.constant(0), u32),
+      }),
+      (fields) => {
+        const deliver = { kind: 'deliver', ...fields } as const;
+        const nested = new ProtoWriter().bytes(3, encodeEvent(event(deliver))).finish();
+        t.equal(
+          toHex(encodeItem(event(deliver))),
+          toHex(new ProtoWriter().bytes(1, nested).finish()),
+        );
+      },
+    ),
+    { numRuns: 100 },
   );
 });
 

@@ -322,7 +322,9 @@ export class ClientConnection implements SocketHandler {
         bytes += size;
         end++;
       }
-      const frame = joinItems(outbox.slice(start, end));
+      const [first] = outbox;
+      // One item is a frame as it is.
+      const frame = outbox.length === 1 && first ? first : joinItems(outbox.slice(start, end));
       if (this.#socket.send(frame) === 'dropped') {
         this.#closeAfterFlush ??= 'SLOW';
         break;
