@@ -149,6 +149,8 @@ export interface ClientEvents {
   readonly undecryptable: Undecryptable;
   readonly status: ConnectionStatus;
   readonly 'identity-changed': IdentityChange;
+  /** A message of this account arrived under an identity key that nobody has trusted yet: it waits. */
+  readonly held: { readonly account: string; readonly username: string | undefined };
   readonly 'first-use': FirstUse;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */
   readonly trouble: Error;

@@ -363,6 +363,7 @@ export class QasidClient implements AsyncDisposable {
       owned: () => void this.#sending.check(),
       settled: (row, error) => this.#sending.settled(row, error),
       held: (row) => this.#sending.held(row),
+      heldMessage: (account, username) => this.#emitter.emit('held', { account, username }),
       identityChanged: (contact, trusted, offered) => {
         this.#note('identity-changed', 'TRUST_IDENTITY_CHANGED');
         const { account, username } = contact;

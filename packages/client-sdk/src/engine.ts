@@ -54,6 +54,7 @@ export interface EngineEvents {
   owned(): void;
   settled(row: OutboxRow, error: Error | undefined): void;
   held(row: OutboxRow): void;
+  heldMessage(account: string, username: string | undefined): void;
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
   trouble(error: unknown): void;
@@ -139,6 +140,7 @@ export class Engine {
       directory: this.directory,
       self: this.#self,
       tell: (op) => this.link.tell(op),
+      onHeld: (account, username) => events.heldMessage(account, username),
       onTrouble: (error) => this.#trouble(error),
     });
   }

@@ -57,6 +57,8 @@ export interface InboxOptions {
   readonly self: { readonly account: string; readonly device: number };
   /** Say without waiting for an answer. */
   tell(op: RequestOp): boolean;
+  /** An envelope of this account waits for a person to trust its new identity key. */
+  onHeld(account: string, username: string | undefined): void;
   /** Cannot go on: the store or the network failed. What was not acknowledged comes again. */
   onTrouble(error: unknown): void;
 }
@@ -332,6 +334,8 @@ export class Inbox {
         heldAdded: [{ account: claimed.account, clientId, body }],
       },
     });
+    const contact = await store.loadContact(claimed.account);
+    this.#options.onHeld(claimed.account, contact?.username);
   }
 
   async #recordFailure(

@@ -129,22 +129,26 @@ async function settleInterrupted(
 
 /** Tell of messages that cannot be shown; gives back whether an identity key changed. */
 function reportOddities(context: Context, client: QasidClient): () => boolean {
-  let changed = false;
+  const changed = new Set<string>();
+  const tellChanged = (account: string, who: string): void => {
+    if (changed.has(account)) return;
+    changed.add(account);
+    context.output.error(`the identity key of ${who} changed: their new messages wait`);
+    context.output.hint(`compare numbers: qasid safety-number ${who}; then: qasid trust ${who}`);
+  };
   client.on('undecryptable', ({ claimedAccount, cause }) => {
     const who = claimedAccount ?? 'somebody';
     context.output.note(`a message in the name of ${who} could not be opened (${cause})`);
   });
-  client.on('identity-changed', ({ account, username }) => {
-    changed = true;
-    const who = username ?? account;
-    context.output.error(`the identity key of ${who} changed: their new messages wait`);
-    context.output.hint(`compare numbers: qasid safety-number ${who}; then: qasid trust ${who}`);
-  });
+  client.on('identity-changed', ({ account, username }) =>
+    tellChanged(account, username ?? account),
+  );
+  client.on('held', ({ account, username }) => tellChanged(account, username ?? account));
   client.on('trouble', (error) => {
     if (codeOf(error)?.startsWith('NET_') === true) return;
     context.output.error(explain(error).message);
   });
-  return () => changed;
+  return () => changed.size > 0;
 }
 
 /** Tell once when the relay goes away and once when it is back. */

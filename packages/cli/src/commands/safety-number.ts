@@ -3,7 +3,8 @@
  */
 import { withClient, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
-import { writeFully, STDOUT } from '../output.js';
+import { grouped } from '../message-line.js';
+import { STDOUT, writeFully } from '../output.js';
 
 /** Run the command. */
 export async function safetyNumber(
@@ -25,6 +26,12 @@ export async function safetyNumber(
     if (options.qr === true) {
       const { renderUnicodeCompact } = await import('uqr');
       await writeFully(STDOUT, `${renderUnicodeCompact([...number.scannable])}\n`);
+    }
+    if (number.changed !== undefined) {
+      throw new CliError(EXIT.notVerified, `the identity key of ${who} changed`, [
+        `safety number now: ${grouped(number.changed.digits)}`,
+        `compare it with ${who}; if it is right: qasid trust ${who}`,
+      ]);
     }
     if (compared === undefined) return EXIT.done;
     if (compared !== number.digits) {

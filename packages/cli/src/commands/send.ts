@@ -29,8 +29,10 @@ export async function send(
   const message = text === undefined || text === '-' ? await readStdin() : text;
   if (message === '') throw new CliError(EXIT.usage, 'the message is empty: nothing was sent');
   return withClient(context, async (client) => {
+    let kept = false;
     try {
       const sent = await client.send(to, message);
+      kept = true;
       await report(context, sent, 'queued');
       if (options.queue === true) {
         context.output.note(`kept for ${to}: the next send or receive delivers it`);
@@ -41,22 +43,31 @@ export async function send(
       context.output.note(`sent to ${to}`);
       return EXIT.done;
     } catch (error) {
-      throw await withNumbers(client, to, error);
+      throw await withNumbers(client, to, error, kept);
     }
   });
 }
 
-/** A changed identity key is a person's decision: give them both numbers to decide by. */
-async function withNumbers(client: QasidClient, to: string, error: unknown): Promise<unknown> {
+/**
+ * A changed identity key is a person's decision: give them both numbers to decide by.
+ *
+ * @param kept - The message is in the outbox and goes when the person trusts the new key.
+ */
+async function withNumbers(
+  client: QasidClient,
+  to: string,
+  error: unknown,
+  kept: boolean,
+): Promise<unknown> {
   if (codeOf(error) !== 'TRUST_IDENTITY_CHANGED') return error;
   const { digits, changed } = await client.safetyNumber(to);
   return new CliError(
     EXIT.notVerified,
-    `the identity key of ${to} changed: the message was not sent`,
+    `the identity key of ${to} changed: the message ${kept ? 'waits' : 'was not sent'}`,
     [
       `safety number before: ${grouped(digits)}`,
       `safety number now:    ${changed === undefined ? 'unknown' : grouped(changed.digits)}`,
-      `compare the new one with ${to}; if it is right: qasid trust ${to}`,
+      `compare the new one with ${to}; if it is right: qasid trust ${to}${kept ? ', and it goes' : ''}`,
     ],
     { cause: error },
   );
@@ -71,8 +82,9 @@ async function sendLines(
 ): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.done;
   const waiting = new Set<Promise<void>>();
-  const failed = async (error: unknown): Promise<void> => {
-    const { message, hints, exitCode: code } = explain(await withNumbers(client, to, error));
+  const failed = async (error: unknown, kept: boolean): Promise<void> => {
+    const told = await withNumbers(client, to, error, kept);
+    const { message, hints, exitCode: code } = explain(told);
     context.output.error(message);
     for (const hint of hints) context.output.hint(hint);
     if (exitCode === EXIT.done || code !== EXIT.network) exitCode = code;
@@ -89,17 +101,20 @@ async function sendLines(
       const sent = await client.send(to, text);
       await report(context, sent, 'queued', line);
       if (queueOnly) continue;
-      const done = sent.confirmed.then(() => report(context, sent, 'confirmed', line), failed);
+      const done = sent.confirmed.then(
+        () => report(context, sent, 'confirmed', line),
+        (error) => failed(error, true),
+      );
       waiting.add(done);
       void done.then(() => waiting.delete(done));
     } catch (error) {
-      await failed(error);
+      await failed(error, false);
     }
   }
   context.stop.removeEventListener('abort', stopped);
   const outcome = await within(context, Promise.all(waiting));
   if (outcome.kind !== 'done') {
-    await failed(notConfirmed(context, client, `${waiting.size} messages`, outcome.kind));
+    await failed(notConfirmed(context, client, `${waiting.size} messages`, outcome.kind), true);
   }
   process.stdin.destroy();
   return exitCode;

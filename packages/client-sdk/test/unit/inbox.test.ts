@@ -58,6 +58,7 @@ function workshop(decrypt?: () => void) {
       }
       return true;
     },
+    onHeld: () => undefined,
     onTrouble: (error) => troubles.push(error),
   });
   const deliver = (seq: number, fill: number): void =>
