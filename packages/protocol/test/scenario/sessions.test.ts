@@ -9,6 +9,10 @@ import {
   MAX_SKIPPED_KEYS,
   UNACKNOWLEDGED_SESSION_MAX_MS,
 } from '#src/limits.js';
+import type { ReceiverChain, SkippedKey } from '#src/double-ratchet.js';
+import { StoredSpqr } from '#src/session.js';
+import { EMPTY_SPQR_STATE } from '#src/spqr/index.js';
+import { deriveMessageKeys } from '#src/triple-ratchet.js';
 import { sound } from '#src/wire/records.js';
 import {
   expectUnchanged,
@@ -319,3 +323,90 @@ t.test(
     t.equal(await a.operations.hasUsableSession(b.address, NOW_MS), false);
   },
 );
+
+/** As a record from before SPQR: version 3 and no SPQR state. */
+async function makeOld(party: Party, peer: Party): Promise<void> {
+  await rewriteRecord(party, peer, (record) => {
+    const { current } = record;
+    if (current === undefined) throw new Error('no session');
+    const spqr = StoredSpqr.fromState(EMPTY_SPQR_STATE);
+    return { ...record, current: { ...current, version: 3, spqr } };
+  });
+}
+
+t.test('imported version 3 sessions go on, and applications are told to move on', async (t) => {
+  const [a, b] = pair();
+  await introduce(a, b);
+  await makeOld(a, b);
+  await makeOld(b, a);
+  for (let i = 0; i < 6; i++) {
+    const [from, to] = i % 2 === 0 ? [a, b] : [b, a];
+    const message = await send(from, to, `old ${i}`);
+    t.equal(message.bytes[0], 0x34);
+    t.equal(await open(to, from, message), `old ${i}`);
+  }
+  t.equal(await a.operations.hasUsableSession(b.address, NOW_MS), false);
+});
+
+t.test('a first flight of version 3 opens only on a session that exists', async (t) => {
+  const [a, b] = pair();
+  await open(b, a, await send(a, b, 'hello', {}));
+  await makeOld(a, b);
+  await makeOld(b, a);
+  const message = await send(a, b, 'second');
+  t.strictSame([message.type, message.bytes[0]], [3, 0x34]);
+  const stranger = makeParty(crypto);
+  t.equal(await outcome(stranger, a, message), 'VERIFY_DOWNGRADE');
+  t.equal(await open(b, a, message), 'second');
+});
+
+t.test(
+  'finished keys out of an old record are used, but never to ignore an SPQR key',
+  async (t) => {
+    for (const old of [true, false]) {
+      const [a, b] = pair();
+      await introduce(a, b);
+      if (old)
+        for (const [party, peer] of [
+          [a, b],
+          [b, a],
+        ] as const)
+          await makeOld(party, peer);
+      const late = await send(a, b, 'late');
+      await open(b, a, await send(a, b, 'now'));
+      await rewriteRecord(b, a, (record) => {
+        const { current } = record;
+        if (current === undefined) throw new Error('no session');
+        const receivers = current.receivers.map((stored): ReceiverChain => {
+          const receiver = sound(stored, 'chain');
+          return { ...receiver, skipped: receiver.skipped.map(finished) };
+        });
+        return { ...record, current: { ...current, receivers } };
+      });
+      t.equal(
+        await outcome(b, a, late),
+        old ? 'late' : 'VERIFY_DECRYPTION',
+        `version ${old ? 3 : 4}`,
+      );
+    }
+  },
+);
+
+function finished({ index, source }: SkippedKey): SkippedKey {
+  if (source.kind !== 'seed') throw new Error('not a seed');
+  const keys = deriveMessageKeys(crypto, source.seed, undefined);
+  return { index, source: { kind: 'finished', ...keys } };
+}
+
+t.test('a session that lost its SPQR state on one side cannot be used by either', async (t) => {
+  const [a, b] = pair();
+  await introduce(a, b);
+  await rewriteRecord(a, b, (record) => {
+    const { current } = record;
+    if (current === undefined) throw new Error('no session');
+    return { ...record, current: { ...current, spqr: StoredSpqr.fromState(EMPTY_SPQR_STATE) } };
+  });
+  t.equal(await outcome(b, a, await send(a, b, 'x')), 'VERIFY_DECRYPTION');
+  t.equal(await outcome(a, b, await send(b, a, 'y')), 'VERIFY_DECRYPTION');
+  t.equal(await open(b, a, await send(a, b, 'healed', {})), 'healed', 'a new session heals it');
+});
