@@ -69,7 +69,7 @@ let turn = 0;
 attackTest(t, {
   name: 'spqr message',
   corpus: messages,
-  share: 0.5,
+  share: 1,
   codes:
     /^(DECODE_SPQR_MESSAGE|VERIFY_SPQR|VERIFY_DOWNGRADE|STATE_SPQR_KEY_GONE|LIMIT_FORWARD_JUMPS)$/,
   run: (input) => {
