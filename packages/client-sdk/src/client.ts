@@ -261,7 +261,7 @@ export class QasidClient implements AsyncDisposable {
 
   /**
    * Accept the new identity key of somebody: a person has compared the changed safety number. Messages
-   * that waited for it are sent and opened. Does nothing when no change is known.
+   * that waited for it are sent and opened. Does nothing when nothing waits for that decision.
    *
    * @throws AccountError
    */
@@ -271,15 +271,15 @@ export class QasidClient implements AsyncDisposable {
     if (contact === undefined)
       throw new AccountError('ACCOUNT_UNKNOWN', 'nobody known by that name');
     const { account, username, offeredIdentity } = contact;
-    if (offeredIdentity === undefined) return;
     const { store } = this.#platform;
     const rows = await store.loadOutbox({ limit: 10_000 });
     const waiting = rows.filter((row) => row.account === account);
+    if (offeredIdentity === undefined && !waiting.some(({ held }) => held)) return;
     await store.commit({
-      identities: [{ name: account, identityKey: offeredIdentity }],
+      ...(offeredIdentity && { identities: [{ name: account, identityKey: offeredIdentity }] }),
       extra: {
         // Lists signed by the old key mean nothing under the new one; versions begin again.
-        contacts: [{ ...newContact(account), username }],
+        contacts: offeredIdentity === undefined ? [] : [{ ...newContact(account), username }],
         outboxChanged: waiting.map((row) => ({ ...row, held: false, parts: undefined })),
         outboxAdded: [
           {

@@ -90,7 +90,13 @@ export class Directory {
     const answer = await this.#options.ask({ kind: 'lookup', username: who });
     if (answer.code !== 'CONFIRMED') throw refusal(answer, 'no one by that name');
     if (answer.body.kind !== 'found') throw notARelay();
-    return this.refresh(accountText(answer.body.account), who);
+    const contact = await this.refresh(accountText(answer.body.account), who);
+    // A name for an account we know under another one: the relay would have us write to the wrong person,
+    // or to ourselves, which looks like a message that was delivered.
+    if (contact.username !== who) {
+      throw new AccountError('ACCOUNT_UNKNOWN', 'the relay names an account that has another name');
+    }
+    return contact;
   }
 
   /**

@@ -5,7 +5,13 @@
  * sends and receives for all of them; the others write to the outbox and read the history, and take over
  * when the owner is gone.
  */
-import { Operations, toAddress, type CryptoProvider, type PublicKey } from '@qasid/protocol';
+import {
+  Operations,
+  toAddress,
+  TrustError,
+  type CryptoProvider,
+  type PublicKey,
+} from '@qasid/protocol';
 import type { ChallengeEvent, RelayEvent, RequestOp, ResponseItem } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from './clock.js';
@@ -232,6 +238,7 @@ export class Engine {
       this.#outbox.hurry();
       this.#tend();
       this.#refreshOwnDevices();
+      void this.#recheckHeld();
     } else {
       this.#caughtUp = false;
       this.#inbox.reset();
@@ -263,6 +270,34 @@ export class Engine {
     if (this.link.status !== 'open') return;
     this.#caughtUp = true;
     this.#lookCaughtUp();
+  }
+
+  /** Rows held because the relay showed another key, while it now shows the trusted one again: let them go. */
+  async #recheckHeld(): Promise<void> {
+    const { store } = this.#platform;
+    try {
+      if ((await store.outboxState()) === 'empty' || !(await store.hasUnsealed())) return;
+      const rows = (await store.loadOutbox({ limit: 10_000 })).filter(({ held }) => held);
+      for (const account of new Set(rows.map((row) => row.account))) {
+        if (account === undefined || !(await this.#isTrusted(account))) continue;
+        const freed = rows.filter((row) => row.account === account);
+        await store.commit({
+          extra: { outboxChanged: freed.map((row) => ({ ...row, held: false })) },
+        });
+      }
+    } catch (error) {
+      if (!this.#stopped) this.#events.trouble(error);
+    }
+  }
+
+  async #isTrusted(account: string): Promise<boolean> {
+    try {
+      await this.directory.refresh(account);
+      return true;
+    } catch (error) {
+      if (error instanceof TrustError) return false;
+      throw error;
+    }
   }
 
   #lookCaughtUp(): void {

@@ -44,6 +44,9 @@ import type {
 const ACK_EVERY = 64;
 const ACK_AFTER_MS = 50;
 
+/** Envelopes waiting to be opened. A relay stays below its own window; another one must not fill our memory. */
+const QUEUED_MAX = 4_096;
+
 /** Milliseconds of a day, the grain in which seen client ids are dated. */
 export const DAY_MS = 86_400_000;
 
@@ -97,6 +100,11 @@ export class Inbox {
   /** Take one envelope. */
   deliver(event: DeliverEvent): void {
     if (this.#stopped) return;
+    if (this.#queue.length >= QUEUED_MAX) {
+      this.reset();
+      this.#options.onTrouble(new NetworkError('NET_NOT_A_RELAY', 'relay delivers without limit'));
+      return;
+    }
     this.#queue.push({
       seq: event.seq,
       clientId: event.clientId,

@@ -38,6 +38,7 @@ interface Attempt {
 export class Registrar {
   readonly #platform: Platform;
   #attempt: Attempt | undefined;
+  #busy = false;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -45,7 +46,7 @@ export class Registrar {
 
   /** A registration is going on. */
   get busy(): boolean {
-    return this.#attempt !== undefined;
+    return this.#busy;
   }
 
   /** Throws as `QasidClient.register`. The engine runs when this resolves. */
@@ -54,8 +55,26 @@ export class Registrar {
     makeEngine: (profile: Profile) => Engine,
   ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
     checkUsername(username);
+    this.#busy = true;
+    try {
+      return await this.#register(username, makeEngine);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #register(
+    username: string,
+    makeEngine: (profile: Profile) => Engine,
+  ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
     const { store, crypto, clock } = this.#platform;
     const lease = await this.#takeLease();
+    if ('registered' in lease) {
+      // Another process of this profile was quicker.
+      const engine = makeEngine(lease.registered);
+      engine.start();
+      return { profile: lease.registered, engine };
+    }
     try {
       const present =
         (await store.loadProfile()) ?? (await createAccount(crypto, store, clock.now()));
@@ -157,11 +176,14 @@ export class Registrar {
     this.#attempt?.failed(new NetworkError('NET_CLOSED', 'this client was closed'));
   }
 
-  async #takeLease(): Promise<ConnectionLease> {
+  /** The right to connect, or the account that another process has registered meanwhile. */
+  async #takeLease(): Promise<ConnectionLease | { readonly registered: Profile }> {
     const { store, clock } = this.#platform;
     for (let waited = 0; ; waited += LEASE_RETRY_MS) {
       const lease = await store.ownConnection();
       if (lease !== undefined) return lease;
+      const profile = await store.loadProfile();
+      if (profile?.registration === 'registered') return { registered: profile };
       if (waited >= LEASE_TIMEOUT_MS) {
         throw new StoreError('STORE_LOCKED', 'another process of this profile is connected');
       }

@@ -177,6 +177,108 @@ t.test('ATK-F01 an identity that changes: nothing leaves until a person decides'
   t.equal((await alice.safetyNumber('bob')).changed, undefined);
 });
 
+t.test(
+  'ATK-F01 a lie that the relay takes back: the message goes to the trusted key',
+  async (t) => {
+    const relay = await testRelay(t);
+    const bob = await person(t, relay, 'bob');
+    const bobSees = new Inbox(bob);
+    const lies: Lies = {};
+    const store = new MemoryStore();
+    const alice = await person(t, relay, 'alice', { store, socket: evilDial(lies) });
+    await (await alice.send('bob', 'before')).confirmed;
+    const impostor = new Impostor();
+    const asImpostor = answersFrom(impostor, bob.me.account!);
+    lies.toClient = (item, asked) =>
+      item.kind === 'response' && asked?.kind === 'send'
+        ? [{ ...item, code: 'DEVICES_STALE', body: { kind: 'stale', devices: [1] } }]
+        : asImpostor(item, asked);
+    // The real relay must not get it either, or it would come twice.
+    lies.toRelay = (item) =>
+      item.op.kind === 'send' ? [{ ...item, op: { kind: 'ping' } }] : [item];
+    const sent = await alice.send('bob', 'during');
+    await t.rejects(sent.confirmed, { code: 'TRUST_IDENTITY_CHANGED' });
+    await alice.close();
+    const again = await testClient(t, relay, { store });
+    await bobSees.reach(2);
+    t.strictSame(bobSees.texts, ['before', 'during']);
+    await again.flush({ timeoutMs: 5_000 });
+  },
+);
+
+t.test('a name that the relay gives to somebody we know under another name', async (t) => {
+  const relay = await testRelay(t);
+  const lies: Lies = {};
+  const alice = await person(t, relay, 'alice', { socket: evilDial(lies) });
+  const carol = await person(t, relay, 'carol');
+  const carolSees = new Inbox(carol);
+  await person(t, relay, 'bob');
+  await (await alice.send('carol', 'for carol')).confirmed;
+  for (const wrong of [carol.me.account!, alice.me.account!]) {
+    lies.toClient = (item) =>
+      item.kind === 'response' && item.body.kind === 'found'
+        ? [{ ...item, body: { kind: 'found', account: parseAccountText(wrong) } }]
+        : [item];
+    await t.rejects(alice.send('bob', 'for bob'), { code: 'ACCOUNT_UNKNOWN' });
+  }
+  delete lies.toClient;
+  await (await alice.send('bob', 'for bob')).confirmed;
+  await (await alice.send('carol', 'again')).confirmed;
+  await carolSees.reach(2);
+  t.strictSame(carolSees.texts, ['for carol', 'again']);
+});
+
+t.test('a relay that delivers without end does not fill the memory', async (t) => {
+  const relay = await testRelay(t);
+  const alice = await person(t, relay, 'alice');
+  const lies: Lies = {
+    toClient(item) {
+      const event = delivery(item);
+      if (event === undefined) return [item];
+      return Array.from({ length: 6_000 }, (_, index) => redeliver(event, { seq: index + 1 }));
+    },
+  };
+  const bob = await person(t, relay, 'bob', { socket: evilDial(lies) });
+  const troubles: unknown[] = [];
+  bob.on('trouble', (error) => troubles.push('code' in error && error.code));
+  await (await alice.send('bob', 'x')).confirmed;
+  await until(() => troubles.includes('NET_NOT_A_RELAY'));
+  t.equal(bob.status, 'offline', 'it stays away for a while');
+});
+
+t.test('ATK-J06 logs and errors name nobody and nothing', async (t) => {
+  const relay = await testRelay(t);
+  const lines: string[] = [];
+  const TEXT = 'zaffre-marker-5512';
+  const lies: Lies = {};
+  const alice = await person(t, relay, 'alice-zaffre', {
+    socket: evilDial(lies),
+    log: (line) => lines.push(JSON.stringify(line)),
+  });
+  const bob = await person(t, relay, 'bob-zaffre', {
+    log: (line) => lines.push(JSON.stringify(line)),
+  });
+  const told = (error: unknown): void => {
+    for (let at = error; at instanceof Error; at = at.cause) lines.push(`${at.name} ${at.message}`);
+  };
+  for (const client of [alice, bob]) client.on('trouble', told);
+  await (await alice.send('bob-zaffre', TEXT)).confirmed;
+  await alice.send('nobody-zaffre', TEXT).catch(told);
+  lies.toClient = answersFrom(new Impostor(), bob.me.account!);
+  lies.toClient = (item, asked) =>
+    item.kind === 'response' && asked?.kind === 'send'
+      ? [{ ...item, code: 'DEVICES_STALE', body: { kind: 'stale', devices: [1] } }]
+      : answersFrom(new Impostor(), bob.me.account!)(item, asked);
+  await (await alice.send('bob-zaffre', TEXT)).confirmed.catch(told);
+  await alice.send('bob-zaffre', TEXT).catch(told);
+  t.ok(lines.length > 5, `${lines.length} lines`);
+  const names = ['zaffre', bob.me.account!, alice.me.account!];
+  t.strictSame(
+    lines.filter((line) => names.some((name) => line.includes(name))),
+    [],
+  );
+});
+
 t.test('ATK-F01 messages under a new identity wait for a person, then open', async (t) => {
   const relay = await testRelay(t);
   const lies: Lies = {};

@@ -1,5 +1,6 @@
 // Several processes on one profile: who connects, who takes over, and that no key is used twice.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -9,7 +10,9 @@ import t, { type Test } from 'tap';
 import { tempDirectory } from '../support/temp.js';
 import { Inbox, person, testRelay, until } from '../support/world.js';
 
-t.setTimeout(180_000);
+// Five processes on a busy machine take their time.
+t.setTimeout(400_000);
+const PATIENCE_MS = 60_000;
 
 const WORKER = fileURLToPath(new URL('../support/worker.js', import.meta.url));
 
@@ -68,7 +71,7 @@ t.test('one listens, another sends: the listener sends for it', async (t) => {
   const aliceSees = new Inbox(alice);
   await new Worker(t, relay.url, directory, 'register', 'bob').exited;
   const listener = new Worker(t, relay.url, directory, 'receive');
-  await until(() => listener.has(({ status }) => status === 'open'));
+  await until(() => listener.has(({ status }) => status === 'open'), PATIENCE_MS);
   const sender = new Worker(t, relay.url, directory, 'send', 'alice', 'm', '20');
   await sender.exited;
   t.strictSame(sender.values('confirmed'), numbered('m', 20), 'it learns of every confirmation');
@@ -76,10 +79,10 @@ t.test('one listens, another sends: the listener sends for it', async (t) => {
     sender.has(({ status }) => status === 'open'),
     'it never connected itself',
   );
-  await aliceSees.reach(20);
+  await aliceSees.reach(20, PATIENCE_MS);
   t.strictSame(aliceSees.texts, numbered('m', 20));
   await (await alice.send('bob', 'back')).confirmed;
-  await until(() => listener.values('text').includes('back'));
+  await until(() => listener.values('text').includes('back'), PATIENCE_MS);
   t.ok(
     listener.lines.filter(({ status }) => status === 'backing-off').length === 0,
     'nobody threw it out',
@@ -94,7 +97,7 @@ t.test('ATK-C09 two processes and a listener use one session at once', async (t)
   const failures: string[] = [];
   alice.on('undecryptable', ({ cause }) => failures.push(cause));
   await new Worker(t, relay.url, directory, 'register', 'bob').exited;
-  const COUNT = 60;
+  const COUNT = 30;
   const listener = new Worker(t, relay.url, directory, 'receive');
   const senders = ['x', 'y'].map(
     (prefix) => new Worker(t, relay.url, directory, 'send', 'alice', prefix, `${COUNT}`),
@@ -102,13 +105,13 @@ t.test('ATK-C09 two processes and a listener use one session at once', async (t)
   const back = (async () => {
     // Answers keep the ratchet turning while both processes encrypt.
     let answered = 0;
-    while (answered < 30) {
-      await until(() => aliceSees.messages.length > answered * 4);
+    while (answered < 15) {
+      await until(() => aliceSees.messages.length > answered * 4, PATIENCE_MS);
       await alice.send('bob', `r${answered++}`);
     }
   })();
   await Promise.all(senders.map(({ exited }) => exited));
-  await aliceSees.reach(2 * COUNT, 30_000);
+  await aliceSees.reach(2 * COUNT, PATIENCE_MS);
   await back;
   t.strictSame(failures, []);
   for (const prefix of ['x', 'y']) {
@@ -118,8 +121,8 @@ t.test('ATK-C09 two processes and a listener use one session at once', async (t)
       'each once and in order',
     );
   }
-  await until(() => listener.values('text').length === 30);
-  t.strictSame(listener.values('text'), numbered('r', 30));
+  await until(() => listener.values('text').length === 15, PATIENCE_MS);
+  t.strictSame(listener.values('text'), numbered('r', 15));
   t.strictSame(listener.values('undecryptable'), []);
 });
 
@@ -136,19 +139,22 @@ t.test('ATK-C09 two processes encrypt for one session at the same moment', async
   await aliceSees.reach(1);
   await before.close();
   // No relay in reach: each process encrypts for itself, from the same moment on.
-  const COUNT = 80;
-  const at = `${Date.now() + 3_000}`;
+  const COUNT = 50;
+  const go = join(tempDirectory(t), 'go');
   const senders = ['x', 'y'].map(
     (prefix) =>
-      new Worker(t, 'ws://127.0.0.1:1', directory, 'store', 'alice', prefix, `${COUNT}`, at),
+      new Worker(t, 'ws://127.0.0.1:1', directory, 'store', 'alice', prefix, `${COUNT}`, go),
   );
-  await until(() => senders.every((sender) => sender.has(({ ready }) => ready === true)));
-  t.ok(Date.now() < Number(at), 'both were ready in time');
+  await until(
+    () => senders.every((sender) => sender.has(({ ready }) => ready === true)),
+    PATIENCE_MS,
+  );
+  writeFileSync(go, '');
   await Promise.all(senders.map(({ exited }) => exited));
   const after = await openNodeClient({ relay: relay.url, directory });
   t.teardown(() => after.close());
-  await after.flush({ timeoutMs: 30_000 });
-  await aliceSees.reach(1 + 2 * COUNT, 30_000);
+  await after.flush({ timeoutMs: PATIENCE_MS });
+  await aliceSees.reach(1 + 2 * COUNT, PATIENCE_MS);
   t.strictSame(failures, []);
   const order = aliceSees.texts.slice(1).map((text) => text[0]);
   t.ok(
@@ -171,24 +177,38 @@ t.test('kill -9 of the connected process: another takes over, nothing is lost', 
   const aliceSees = new Inbox(alice);
   await new Worker(t, relay.url, directory, 'register', 'bob').exited;
   let owner = new Worker(t, relay.url, directory, 'receive');
-  await until(() => owner.has(({ status }) => status === 'open'));
-  const sender = new Worker(t, relay.url, directory, 'send', 'alice', 'm', '60');
-  for (let round = 0; round < 5; round++) {
+  await until(() => owner.has(({ status }) => status === 'open'), PATIENCE_MS);
+  const sender = new Worker(t, relay.url, directory, 'send', 'alice', 'm', '30');
+  for (let round = 0; round < 3; round++) {
     const goal = (round + 1) * 8;
     await until(
       () => sender.values('confirmed').length >= goal || sender.process.exitCode !== null,
+      PATIENCE_MS,
     );
     await owner.kill();
     await (await alice.send('bob', `r${round}`)).confirmed;
     owner = new Worker(t, relay.url, directory, 'receive');
-    await until(() => owner.values('text').includes(`r${round}`), 20_000);
+    await until(() => owner.values('text').includes(`r${round}`), PATIENCE_MS);
   }
   await sender.exited;
-  t.strictSame(sender.values('confirmed').sort(), numbered('m', 60).sort());
-  await aliceSees.reach(60, 20_000);
-  t.strictSame(aliceSees.texts, numbered('m', 60), 'each once and in order');
-  t.strictSame(owner.values('text'), numbered('r', 5));
+  t.strictSame(sender.values('confirmed').sort(), numbered('m', 30).sort());
+  await aliceSees.reach(30, PATIENCE_MS);
+  t.strictSame(aliceSees.texts, numbered('m', 30), 'each once and in order');
+  t.strictSame(owner.values('text'), numbered('r', 3));
   t.strictSame(owner.values('undecryptable'), []);
+});
+
+t.test('many processes make and open one store at the same moment', async (t) => {
+  const relay = await testRelay(t);
+  const directory = join(tempDirectory(t), 'bob');
+  // All of them ask to register; whoever comes first does it, for the others it is done.
+  const workers = Array.from(
+    { length: 5 },
+    () => new Worker(t, relay.url, directory, 'register', 'bob'),
+  );
+  await Promise.all(workers.map(({ exited }) => exited));
+  t.equal(workers.filter((worker) => worker.has(({ done }) => done === true)).length, 5);
+  t.equal((await relay.totals()).accounts, 1);
 });
 
 t.test('kill -9 of the sender right after it stored: the next process sends', async (t) => {
@@ -198,16 +218,16 @@ t.test('kill -9 of the sender right after it stored: the next process sends', as
   const aliceSees = new Inbox(alice);
   await new Worker(t, relay.url, directory, 'register', 'bob').exited;
   const stored: string[] = [];
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 3; round++) {
     const sender = new Worker(t, relay.url, directory, 'send', 'alice', `${round}-`, '1000');
-    await until(() => sender.values('stored').length >= 3 + round);
+    await until(() => sender.values('stored').length >= 3 + round, PATIENCE_MS);
     await sender.kill();
     stored.push(...sender.values('stored'));
   }
   const last = await openNodeClient({ relay: relay.url, directory });
-  await last.flush({ timeoutMs: 20_000 });
+  await last.flush({ timeoutMs: PATIENCE_MS });
   await last.close();
-  await aliceSees.reach(stored.length);
+  await aliceSees.reach(stored.length, PATIENCE_MS);
   t.equal(new Set(aliceSees.texts).size, aliceSees.texts.length, 'nothing twice');
   t.strictSame(
     stored.filter((text) => !aliceSees.texts.includes(text)),

@@ -1,4 +1,6 @@
 // A process of its own with a client on a profile directory; told what to do by its arguments.
+import { existsSync } from 'node:fs';
+
 import { openNodeClient } from '@qasid/client-sdk/node';
 
 const [relay = '', directory = '', verb = '', ...rest] = process.argv.slice(2);
@@ -31,10 +33,10 @@ switch (verb) {
     break;
   }
   case 'store': {
-    // store TO PREFIX COUNT AT: the same at a given moment, without waiting for any relay.
-    const [to = '', prefix = '', count = '1', at = '0'] = rest;
+    // store TO PREFIX COUNT FILE: the same once FILE is there, without waiting for any relay.
+    const [to = '', prefix = '', count = '1', file = ''] = rest;
     say({ ready: true });
-    while (Date.now() < Number(at)) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 1));
     for (let index = 0; index < Number(count); index++) {
       await client.send(to, `${prefix}${index}`);
       say({ stored: `${prefix}${index}` });
