@@ -3,7 +3,7 @@ import t from 'tap';
 import { concatBytes, copyBytes, toHex } from '#src/bytes.js';
 import { equalBytes, isAllZero } from '#src/crypto/constant-time.js';
 import { nobleProvider } from '#src/crypto/noble.js';
-import { nodeProvider } from '#src/crypto/node.js';
+import { nativeCurves, nodeProvider } from '#src/crypto/node.js';
 import type { CryptoProvider } from '#src/crypto/provider.js';
 import { webRandomBytes } from '#src/crypto/random.js';
 import { wipe } from '#src/secret.js';
@@ -17,6 +17,7 @@ const publicKey = (u: string) => toPublicKey(concatBytes(new Uint8Array([5]), he
 
 t.test('Node gets the Node provider', async (t) => {
   t.equal(chosen, nodeProvider);
+  t.ok(nativeCurves(), 'and OpenSSL behaves as that provider needs');
   t.strictSame(
     providers.map((crypto) => crypto.name),
     ['noble', 'node'],
