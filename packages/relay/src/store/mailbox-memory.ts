@@ -20,6 +20,8 @@ interface Mailbox {
   /** By client id; `undefined` until an append needs it. */
   seen: Map<string, Seen[]> | undefined;
   lastAppendMs: number;
+  /** Nothing up to this number is queued. */
+  ackedThrough: number;
 }
 
 /** Loads what is queued in a mailbox when its client ids are first needed. */
@@ -32,6 +34,7 @@ export class MailboxMemory {
   readonly #mailboxes = new Map<MailboxNo, Mailbox>();
   readonly #load: QueuedIds;
   readonly #memoryMs: number;
+  readonly #repeatsMax: number;
   #undo: (() => void)[] = [];
   #envelopes = 0;
   #bytes = 0;
@@ -44,14 +47,21 @@ export class MailboxMemory {
   }[] = [];
   #agingStart = 0;
 
-  constructor(load: QueuedIds, memoryMs: number) {
+  constructor(load: QueuedIds, memoryMs: number, repeatsMax: number = REPEATS_MAX) {
+    this.#repeatsMax = repeatsMax;
     this.#load = load;
     this.#memoryMs = memoryMs;
   }
 
   /** What is on disk, at start. */
   prime(mailbox: MailboxNo, envelopes: number, bytes: number): void {
-    this.#mailboxes.set(mailbox, { envelopes, bytes, seen: undefined, lastAppendMs: 0 });
+    this.#mailboxes.set(mailbox, {
+      envelopes,
+      bytes,
+      seen: undefined,
+      lastAppendMs: 0,
+      ackedThrough: 0,
+    });
     this.#envelopes += envelopes;
     this.#bytes += bytes;
   }
@@ -90,10 +100,16 @@ export class MailboxMemory {
   }
 
   /** Envelopes were deleted. Their client ids are still recognised for a while. */
-  removed(mailbox: MailboxNo, envelopes: number, bytes: number): void {
+  removed(mailbox: MailboxNo, envelopes: number, bytes: number, ackedThrough = 0): void {
     if (envelopes === 0) return;
+    const known = this.#get(mailbox);
+    const before = known.ackedThrough;
+    known.ackedThrough = Math.max(before, ackedThrough);
     this.#resize(mailbox, -envelopes, -bytes);
-    this.#undo.push(() => this.#resize(mailbox, envelopes, bytes));
+    this.#undo.push(() => {
+      known.ackedThrough = before;
+      this.#resize(mailbox, envelopes, bytes);
+    });
   }
 
   /** A mailbox is gone. */
@@ -130,14 +146,17 @@ export class MailboxMemory {
     const aging = this.#aging;
     while (this.#agingStart < aging.length) {
       const oldest = aging[this.#agingStart];
-      if (oldest === undefined || oldest.atMs > before) break;
+      const isCrowded = aging.length - this.#agingStart > this.#repeatsMax;
+      if (oldest === undefined || (oldest.atMs > before && !isCrowded)) break;
       this.#agingStart++;
       const mailbox = this.#mailboxes.get(oldest.mailbox);
       if (mailbox?.seen === undefined) continue;
       // Quiet or overgrown: drop the map. An append loads what is still queued from disk again.
       const isOvergrown = mailbox.seen.size > mailbox.envelopes + SEEN_SPARE_MAX;
       if (mailbox.lastAppendMs <= before || isOvergrown) mailbox.seen = undefined;
-      else if (mailbox.envelopes === 0) mailbox.seen.delete(oldest.key);
+      else if (mailbox.envelopes === 0 || oldest.seq <= mailbox.ackedThrough) {
+        mailbox.seen.delete(oldest.key);
+      }
       if (mailbox.envelopes === 0 && mailbox.seen === undefined) {
         this.#mailboxes.delete(oldest.mailbox);
       }
@@ -173,11 +192,21 @@ export class MailboxMemory {
   #get(number: MailboxNo): Mailbox {
     const known = this.#mailboxes.get(number);
     if (known !== undefined) return known;
-    const fresh: Mailbox = { envelopes: 0, bytes: 0, seen: undefined, lastAppendMs: 0 };
+    const fresh: Mailbox = {
+      envelopes: 0,
+      bytes: 0,
+      seen: undefined,
+      lastAppendMs: 0,
+      ackedThrough: 0,
+    };
     this.#mailboxes.set(number, fresh);
     return fresh;
   }
 }
+
+/** Client ids remembered in all, about 250 bytes each. Lower: under load some repeats are stored again, and
+ *  dropped by the client. Higher: memory. At 1,000 envelopes a second ten minutes fit. */
+const REPEATS_MAX = 600_000;
 
 /** Acknowledged client ids one busy mailbox may keep beyond its memory. Lower: some repeats are stored
  *  again, and dropped by the client. Higher: a mailbox that is never quite empty grows. */

@@ -259,7 +259,7 @@ export class SqliteEngine {
       count++;
       bytes += row.size;
     }
-    this.#memory.removed(write.mailbox, count, bytes);
+    this.#memory.removed(write.mailbox, count, bytes, write.through);
     return { kind: 'acked', count };
   }
 
