@@ -35,6 +35,8 @@ import type { ClientStore, Contact } from './stores/port.js';
 export interface DirectoryOptions {
   readonly crypto: CryptoProvider;
   readonly store: ClientStore;
+  /** Our own account. */
+  readonly self: string;
   /** Patient: asks again while the relay is busy. */
   ask(op: RequestOp): Promise<ResponseItem>;
   /** A contact whose key the relay now shows differently. Called after it is stored. */
@@ -149,6 +151,13 @@ export class Directory {
     const trusted = await store.loadIdentity(account);
     const before = (await store.loadContact(account)) ?? newContact(account);
     if (trusted !== undefined && !samePublicBytes(trusted, offered)) {
+      // Our own key is nobody else's to change, and no person should be asked to believe it.
+      if (account === this.#options.self) {
+        throw new VerificationError(
+          'VERIFY_DEVICE_LIST',
+          'relay shows another key for this account',
+        );
+      }
       return this.#refuseIdentity(before, trusted, offered);
     }
     const list = verifyDeviceList(crypto, claim.devices, {

@@ -117,6 +117,7 @@ export class Engine {
     this.directory = new Directory({
       crypto,
       store,
+      self: this.#self.account,
       ask,
       onIdentityChanged: (contact, trusted, offered) =>
         events.identityChanged(contact, trusted, offered),

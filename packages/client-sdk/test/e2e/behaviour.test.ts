@@ -35,6 +35,19 @@ t.test('registering: again, taken, invalid, another name', async (t) => {
   await sees.reach(1);
 });
 
+t.test('two clients of one profile register at once and stay', async (t) => {
+  const relay = await testRelay(t);
+  const store = new MemoryStore();
+  const [one, two] = [await testClient(t, relay, { store }), await testClient(t, relay, { store })];
+  await Promise.all([one.register({ username: 'alice' }), two.register({ username: 'alice' })]);
+  t.equal(one.me.account, two.me.account);
+  t.equal((await relay.totals()).accounts, 1);
+  const bob = await person(t, relay, 'bob');
+  const sees = new Inbox(bob);
+  await Promise.all([one, two].map(async (client) => (await client.send('bob', 'hi')).confirmed));
+  await sees.reach(2);
+});
+
 t.test('registering over a relay that dies at any moment', async (t) => {
   const relay = await testRelay(t);
   for (let allowed = 0; allowed < 4; allowed++) {

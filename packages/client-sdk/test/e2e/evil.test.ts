@@ -206,6 +206,23 @@ t.test(
   },
 );
 
+t.test('a relay that shows another key for our own account', async (t) => {
+  const relay = await testRelay(t);
+  const store = new MemoryStore();
+  const first = await person(t, relay, 'alice', { store });
+  const account = first.me.account!;
+  await first.close();
+  const lies: Lies = { toClient: answersFrom(new Impostor(), account) };
+  const alice = await testClient(t, relay, { store, socket: evilDial(lies) });
+  const told: unknown[] = [];
+  alice.on('trouble', (error) => told.push('code' in error && error.code));
+  alice.on('identity-changed', () => told.push('identity-changed'));
+  await until(() => told.length > 0);
+  t.strictSame(told, ['VERIFY_DEVICE_LIST']);
+  await alice.trust('alice');
+  t.strictSame(await store.loadIdentity(account), (await store.loadProfile())?.identity.public);
+});
+
 t.test('a name that the relay gives to somebody we know under another name', async (t) => {
   const relay = await testRelay(t);
   const lies: Lies = {};
@@ -261,7 +278,10 @@ t.test('ATK-J06 logs and errors name nobody and nothing', async (t) => {
   const told = (error: unknown): void => {
     for (let at = error; at instanceof Error; at = at.cause) lines.push(`${at.name} ${at.message}`);
   };
-  for (const client of [alice, bob]) client.on('trouble', told);
+  for (const client of [alice, bob]) {
+    client.on('trouble', told);
+    client.on('failed', ({ error }) => told(error));
+  }
   await (await alice.send('bob-zaffre', TEXT)).confirmed;
   await alice.send('nobody-zaffre', TEXT).catch(told);
   lies.toClient = answersFrom(new Impostor(), bob.me.account!);
