@@ -10,9 +10,8 @@ import { Receiver, Sender } from '../support/chat.js';
 import { seededRandom } from '../support/random.js';
 import { freePort, pause, qasid, RelayProcess, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(900_000);
-
 const rounds = Math.max(10, Math.floor(Number(process.env.QASID_KILL_ROUNDS ?? '100') / 10));
+t.setTimeout(Math.max(900_000, rounds * 30_000));
 const seed = Number(process.env.QASID_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seededRandom(seed);
 const below = (limit: number): number => Math.floor(random() * limit);

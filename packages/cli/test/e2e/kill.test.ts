@@ -11,9 +11,8 @@ import { Receiver, Sender } from '../support/chat.js';
 import { seededRandom } from '../support/random.js';
 import { freePort, pause, qasid, RelayProcess, temporaryFolder } from '../support/processes.js';
 
-t.setTimeout(900_000);
-
 const rounds = Number(process.env.QASID_KILL_ROUNDS ?? '100');
+t.setTimeout(Math.max(900_000, rounds * 6_000));
 const seed = Number(process.env.QASID_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seededRandom(seed);
 const below = (limit: number): number => Math.floor(random() * limit);
