@@ -36,6 +36,9 @@ export async function demo(
   }
 }
 
+/** Message version in which both post-quantum parts are mandatory; spec 11. */
+const POST_QUANTUM_VERSION = 4;
+
 const FROM_ALICE = 'salaam Bob, this letter is sealed';
 const FROM_BOB = 'wa alaikum salaam Alice, and so is this one';
 
@@ -52,12 +55,13 @@ async function play(stage: Stage, page: Page): Promise<void> {
   }
 
   await page.step('Alice writes to Bob');
-  await letter(stage, page, 'alice', 'bob', FROM_ALICE);
+  const first = await letter(stage, page, 'alice', 'bob', FROM_ALICE);
 
   await page.step('Bob answers');
-  await letter(stage, page, 'bob', 'alice', FROM_BOB);
+  const second = await letter(stage, page, 'bob', 'alice', FROM_BOB);
 
   await page.step('What was checked');
+  await checkForm(page, first, second);
   await checkRelay(stage, page);
 }
 
@@ -68,7 +72,7 @@ async function letter(
   from: string,
   to: string,
   text: string,
-): Promise<void> {
+): Promise<Uint8Array> {
   await stage.run(page, from, ['send', to, text]);
   const letters = await stage.heldByRelay(1);
   const held = letters[0];
@@ -85,6 +89,22 @@ async function letter(
     throw new CliError(EXIT.failed, `${to} saw another text than ${from} wrote`);
   }
   await page.answer(shown);
+  return held;
+}
+
+/** Version 4 messages exist in the post-quantum form only; the version byte is not secret. */
+async function checkForm(page: Page, first: Uint8Array, second: Uint8Array): Promise<void> {
+  const { decodeEnvelope } = await import('@qasid/protocol/envelope');
+  const [opening, answer] = [decodeEnvelope(first), decodeEnvelope(second)];
+  const versions = [opening, answer].map(({ message }) => (message[0] ?? 0) >> 4);
+  const isPostQuantum = versions.every((version) => version === POST_QUANTUM_VERSION);
+  if (!isPostQuantum || opening.type !== 3 || answer.type !== 2) {
+    throw new CliError(EXIT.notVerified, 'the letters are not of the post-quantum form');
+  }
+  await page.check(
+    'the first letter brings a PQXDH handshake with Kyber1024, and both are sealed by the ' +
+      'post-quantum Triple Ratchet (message version 4)',
+  );
 }
 
 /** The claim of the whole project, checked on the relay's own files. */

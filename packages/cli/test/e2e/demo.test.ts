@@ -46,7 +46,7 @@ t.test('npm start -- --once shows everything and ends', async (t) => {
   t.equal(complaints, '', 'stderr is quiet');
   t.match(text, /> alice: salaam Bob, this letter is sealed\n/);
   t.match(text, /> bob: wa alaikum salaam Alice, and so is this one\n/);
-  t.equal(text.match(/^ {3}ok {2}/gm)?.length, 5, 'five things were checked');
+  t.equal(text.match(/^ {3}ok {2}/gm)?.length, 6, 'six things were checked');
   t.equal(text.match(/^ {5}([0-9a-f]{2} ?)+$/gm)?.length, 6, 'ciphertext is shown');
   t.match(text, /one envelope of 4096 bytes/, 'the handshake is in the first one');
   t.match(text, /one envelope of 512 bytes/);
