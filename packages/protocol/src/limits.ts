@@ -23,6 +23,18 @@ export const MAX_FORWARD_JUMPS_SELF = 100_000;
 /** Last index of a chain: the counter field has 32 bits. Spec 05. */
 export const MAX_CHAIN_INDEX = 0xffff_ffff;
 
+/** Chain steps that messages nobody could open may cost before far jumps are refused for a while: one
+ *  forged message on every session of a full record. Lower: an honest far jump is refused after fewer
+ *  forgeries. Higher: forgers freeze us for longer at once, about 2 us a step. Spec 08. */
+export const FORWARD_BUDGET_STEPS: number = 41 * MAX_FORWARD_JUMPS;
+
+/** Steps of that budget that come back per second, about 4 % of one core. Spec 08. */
+export const FORWARD_BUDGET_REFILL_PER_SECOND = 20_000;
+
+/** Steps of one message that are always allowed. Lower: gaps of an ordinary holiday may be refused during
+ *  an attack. Higher: an attack costs more once the budget is spent. Spec 08. */
+export const FORWARD_STEPS_ALWAYS = 2_000;
+
 /** Decoded records that `Operations` keeps in memory. Lower: more decoding. Higher: more secrets in memory
  *  at once, about 10 kB each. Spec 08. */
 export const MAX_CACHED_RECORDS = 256;

@@ -7,18 +7,34 @@
  */
 import { copyBytes, isBytes, samePublicBytes, type Bytes } from './bytes.js';
 import type { CryptoProvider } from './crypto/provider.js';
-import { DecodeError, StateError, TrustError, UsageError } from './errors.js';
+import {
+  DecodeError,
+  LimitError,
+  StateError,
+  TrustError,
+  UsageError,
+  VerificationError,
+} from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
+import { ForwardBudget } from './operations-budget.js';
 import { Draft, type Loaded } from './operations-draft.js';
 import { AddressLocks } from './operations-locks.js';
+import type {
+  DecryptedMessage,
+  EncryptedMessage,
+  EncryptTarget,
+  OperationsOptions,
+  SessionInfo,
+} from './operations-types.js';
+import { decodeKemPreKeyRecord, decodePreKeyRecord, decodeSignedPreKeyRecord } from './prekeys.js';
+import { wipe, type Transition } from './secret.js';
 import {
-  decodeKemPreKeyRecord,
-  decodePreKeyRecord,
-  decodeSignedPreKeyRecord,
-  type PreKeyBundle,
-} from './prekeys.js';
-import { wipe } from './secret.js';
-import { decryptMessage, decryptPreKeyMessage, encryptMessage, isKnownSession } from './session.js';
+  decryptMessage,
+  decryptPreKeyMessage,
+  encryptMessage,
+  forwardStepsOf,
+  isKnownSession,
+} from './session.js';
 import { initiateSession, refuseOldHandshake, type AcceptInput } from './session-start.js';
 import {
   archiveCurrentSession,
@@ -47,56 +63,13 @@ import {
   type PreKeySignalMessage,
 } from './wire/messages.js';
 
-/** One message to encrypt. */
-export interface EncryptTarget {
-  readonly remote: Address;
-  readonly plaintext: Uint8Array;
-  /** When given, a new session is made from it in the same commit, even if one exists. */
-  readonly bundle?: PreKeyBundle | undefined;
-}
-
-/** One encrypted message, safe to send: the state that made it is durable. */
-export interface EncryptedMessage {
-  readonly remote: Address;
-  /** 3 while the handshake has not been answered, then 2. */
-  readonly type: 2 | 3;
-  readonly bytes: Bytes;
-  /** Registration id the recipient's device had when the session was made. */
-  readonly remoteRegistrationId: number;
-}
-
-/** One opened message, safe to show: its key is gone from the durable state. */
-export interface DecryptedMessage {
-  readonly plaintext: Bytes;
-  readonly remoteIdentity: PublicKey;
-  /** Whether this message started a session. */
-  readonly newSession: boolean;
-  /** Whether the sender's identity key was remembered with this message. */
-  readonly firstUse: boolean;
-}
-
-/** What `sessionInfo` tells about the current session. */
-export interface SessionInfo {
-  readonly remoteRegistrationId: number;
-  readonly remoteIdentity: PublicKey;
-}
-
-/** What `Operations` needs. */
-export interface OperationsOptions<Extra> {
-  readonly crypto: CryptoProvider;
-  readonly store: ProtocolStore<Extra>;
-  /** Our own address; it is bound into handshakes. */
-  readonly local: Address;
-  /** Decoded records to keep; default `MAX_CACHED_RECORDS`. */
-  readonly cachedSessionsMax?: number | undefined;
-  /**
-   * `'parity'` (default): accept what compatible peers accept. `'strict'`: refuse messages and keys that
-   * are not canonical, and handshakes that bind no addresses.
-   */
-  readonly profile?: Profile | undefined;
-  /** Called for each thing tolerated in an accepted message or bundle, after its commit: for a counter. */
-  readonly onTolerated?: ((leniency: Leniency) => void) | undefined;
-}
+export type {
+  DecryptedMessage,
+  EncryptedMessage,
+  EncryptTarget,
+  OperationsOptions,
+  SessionInfo,
+} from './operations-types.js';
 
 /**
  * Sessions of one device over its store. Operations on one address run one after the other; operations on
@@ -113,6 +86,7 @@ export class Operations<Extra = unknown> {
   /** In order of last use, oldest first. */
   readonly #cache = new Map<string, Loaded>();
   readonly #locks = new AddressLocks();
+  readonly #budget = new ForwardBudget();
   /** Versions that running operations work on; the locks give each address one operation. */
   readonly #inUse = new Map<string, number>();
   #identity: Promise<KeyPair> | undefined;
@@ -203,6 +177,7 @@ export class Operations<Extra = unknown> {
    * @throws VerificationError `VERIFY_DECRYPTION` for every message that no session opens, whatever the
    * cause; `VERIFY_DOWNGRADE`, `VERIFY_BASE_KEY`, `VERIFY_KEY_AGREEMENT`, `VERIFY_IDENTITY_MISMATCH` for
    * handshakes that are refused.
+   * @throws LimitError `LIMIT_FORWARD_JUMPS` for a far jump shortly after forged ones; nothing was tried.
    * @throws TrustError `TRUST_IDENTITY_CHANGED`; nothing is stored, so the message can be opened later.
    * @throws StoreError from the store; nothing is stored, and nothing was given out.
    *
@@ -212,7 +187,7 @@ export class Operations<Extra = unknown> {
     remote: Address,
     type: 2 | 3,
     bytes: Uint8Array,
-    _nowMs: number,
+    nowMs: number,
     extra?: (opened: DecryptedMessage) => Extra,
   ): Promise<DecryptedMessage> {
     // ATK-C16: the outer type alone chooses the parser; a message is never retried as the other type.
@@ -229,21 +204,33 @@ export class Operations<Extra = unknown> {
     return this.#run([remote], () =>
       type === MESSAGE_TYPE_PREKEY
         ? this.#decryptPreKey(remote, received, extra)
-        : this.#decryptPlain(remote, received, extra),
+        : this.#decryptPlain(remote, received, nowMs, extra),
     );
   }
 
   async #decryptPlain(
     remote: Address,
     bytes: Uint8Array,
+    nowMs: number,
     extra: ((opened: DecryptedMessage) => Extra) | undefined,
   ): Promise<DecryptedMessage> {
     const message = decodeSignalMessage(bytes);
     const draft = new Draft();
     this.#judge(draft, () => messageLeniencies(message));
     const { record, version } = await this.#load(remote);
-    const input = { local: this.#local, remote, message };
-    const opened = decryptMessage(this.#crypto, record, input);
+    const forwardStepsMax = this.#budget.available(nowMs);
+    const input = { local: this.#local, remote, message, forwardStepsMax };
+    let opened: Transition<SessionRecord, Bytes>;
+    try {
+      opened = decryptMessage(this.#crypto, record, input);
+    } catch (error) {
+      // ATK-C02: work done for nothing is charged, also when the budget stopped it half-way.
+      if (error instanceof VerificationError || error instanceof LimitError) {
+        const steps = forwardStepsOf(record, input, message);
+        this.#budget.spend(Math.min(steps, forwardStepsMax));
+      }
+      throw error;
+    }
     const remoteIdentity = remoteIdentityOf(currentOf(opened.state));
     const firstUse = await this.#checkTrust(draft, remote.name, remoteIdentity);
     const plaintext = draft.step(remote, version, opened);

@@ -5,11 +5,17 @@
  * function takes a record and gives the next one; a throw leaves the caller's record as it was.
  * Spec: spec/08-session.md.
  */
-import type { Bytes } from './bytes.js';
+import { samePublicBytes, type Bytes } from './bytes.js';
 import { equalBytes } from './crypto/constant-time.js';
 import type { CryptoProvider } from './crypto/provider.js';
 import type { RatchetState, ReceiverChain } from './double-ratchet.js';
-import { DuplicateMessageError, QasidError, StateError, VerificationError } from './errors.js';
+import {
+  DuplicateMessageError,
+  LimitError,
+  QasidError,
+  StateError,
+  VerificationError,
+} from './errors.js';
 import { MAX_FORWARD_JUMPS, MAX_FORWARD_JUMPS_SELF } from './limits.js';
 import { wipe, type Transition } from './secret.js';
 import {
@@ -38,7 +44,7 @@ import {
   type PreKeySignalMessage,
   type SignalMessage,
 } from './wire/messages.js';
-import { forgetSkippedKeys, sound } from './wire/records.js';
+import { Damaged, forgetSkippedKeys, sound } from './wire/records.js';
 
 export {
   archiveCurrentSession,
@@ -146,25 +152,40 @@ function sendableSpqr(session: Session): SpqrState {
  * @throws StateError `STATE_NO_SESSION` for an empty record.
  * @throws DuplicateMessageError from whichever session says so; no further session is tried.
  * @throws VerificationError `VERIFY_DECRYPTION` when none opens it, whatever the cause.
+ * @throws LimitError `LIMIT_FORWARD_JUMPS` before it would take more than `forwardStepsMax` chain steps.
  *
  * Source: 08 §4.
  */
 export function decryptMessage(
   crypto: CryptoProvider,
   record: SessionRecord,
-  input: Ends & { readonly message: SignalMessage },
+  input: Ends & { readonly message: SignalMessage; readonly forwardStepsMax?: number | undefined },
 ): Transition<SessionRecord, Bytes> {
   const { current, archived } = record;
+  const { message, forwardStepsMax = Number.POSITIVE_INFINITY } = input;
+  let steps = 0;
+  const allow = (session: Session): void => {
+    steps += forwardSteps(session, input, message);
+    if (steps > forwardStepsMax) {
+      throw new LimitError(
+        'LIMIT_FORWARD_JUMPS',
+        'too many chain steps for messages that do not open',
+      );
+    }
+  };
   if (current === undefined && archived.length === 0) {
     throw new StateError('STATE_NO_SESSION', 'no session to decrypt with');
   }
   if (current !== undefined) {
-    const opened = tryOpen(crypto, current, input, input.message);
+    allow(current);
+    const opened = tryOpen(crypto, current, input, message);
     if (opened !== undefined) return { ...opened, state: { current: opened.state, archived } };
   }
   for (const [index, bytes] of archived.entries()) {
     const session = decodeArchived(bytes);
-    const opened = session && tryOpen(crypto, session, input, input.message);
+    if (session === undefined) continue;
+    allow(session);
+    const opened = tryOpen(crypto, session, input, message);
     if (opened === undefined) continue;
     const rest = [...archived.slice(0, index), ...archived.slice(index + 1)];
     const promoted = promote(record, rest, opened.state);
@@ -175,6 +196,37 @@ export function decryptMessage(
     };
   }
   throw notDecrypted();
+}
+
+/**
+ * Chain steps that `message` may cost on all sessions of `record` together, if none opens it.
+ *
+ * Source: 08 §8.
+ */
+export function forwardStepsOf(record: SessionRecord, ends: Ends, message: SignalMessage): number {
+  let steps = record.current === undefined ? 0 : forwardSteps(record.current, ends, message);
+  for (const bytes of record.archived) {
+    const session = decodeArchived(bytes);
+    if (session !== undefined) steps += forwardSteps(session, ends, message);
+  }
+  return steps;
+}
+
+/** Chain steps of one try; 0 where it is refused before the first. */
+function forwardSteps(session: Session, ends: Ends, message: SignalMessage): number {
+  if (session.version !== message.version) return 0;
+  const { counter, ratchetKey } = message;
+  const known = session.receivers.find(
+    (receiver): receiver is ReceiverChain =>
+      !(receiver instanceof Damaged) && samePublicBytes(receiver.theirRatchetKey, ratchetKey),
+  );
+  const jump = counter - (known?.chain.index ?? 0);
+  return jump > forwardJumpsMax(session, ends) ? 0 : Math.max(0, jump);
+}
+
+function forwardJumpsMax({ localIdentity, remoteIdentity }: Session, ends: Ends): number {
+  if (localIdentity instanceof Damaged || remoteIdentity instanceof Damaged) return 0;
+  return isSelf(ends, localIdentity, remoteIdentity) ? MAX_FORWARD_JUMPS_SELF : MAX_FORWARD_JUMPS;
 }
 
 /** Whether a prekey message belongs to a session of the record, so that it needs no prekeys of ours.
@@ -285,9 +337,7 @@ function tryOpen(
     const localIdentity = sound(session.localIdentity, 'local identity key');
     const remoteIdentity = remoteIdentityOf(session);
     const ratchet = ratchetOf(session);
-    const jumps = isSelf(ends, localIdentity, remoteIdentity)
-      ? MAX_FORWARD_JUMPS_SELF
-      : MAX_FORWARD_JUMPS;
+    const jumps = forwardJumpsMax(session, ends);
     const expected =
       message.addresses === undefined ? undefined : addressesField(ends.remote, ends.local);
     const opened = openMessage(

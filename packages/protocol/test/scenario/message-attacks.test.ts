@@ -4,7 +4,13 @@ import { defaultCrypto as crypto, utf8, type EncryptedMessage } from '@qasid/pro
 import { concatBytes, copyBytes, type Bytes } from '#src/bytes.js';
 import type { CryptoProvider } from '#src/crypto/provider.js';
 import { QasidError } from '#src/errors.js';
+import {
+  FORWARD_BUDGET_REFILL_PER_SECOND,
+  FORWARD_BUDGET_STEPS,
+  FORWARD_STEPS_ALWAYS,
+} from '#src/limits.js';
 import { Operations } from '#src/operations.js';
+import { ForwardBudget } from '#src/operations-budget.js';
 import { decryptMessage, encryptMessage, StoredSpqr, type SessionRecord } from '#src/session.js';
 import { encodeSessionRecord } from '#src/session-record.js';
 import { deriveMessageKeys, messageMac } from '#src/triple-ratchet.js';
@@ -17,6 +23,7 @@ import {
 import {
   expectUnchanged,
   introduce,
+  loseMessages,
   open,
   outcome,
   rewriteRecord,
@@ -283,4 +290,63 @@ t.test('message keys: no SPQR key and 32 zero bytes mix alike', async (t) => {
     mac,
     'direction counts',
   );
+});
+
+/** A message of `from` that asks for `counter` chain steps on every session, and opens on none. */
+async function forgedJump(from: Party, to: Party, counter: number): Promise<EncryptedMessage> {
+  const sent = await send(from, to, 'forged');
+  const message = decodeSignalMessage(sent.bytes);
+  const ratchetKey = crypto.x25519KeyPair().public;
+  const authenticated = encodeSignalMessageBody({ ...message, ratchetKey, counter });
+  return { ...sent, bytes: encodeSignalMessage({ authenticated, mac: message.mac }) };
+}
+
+t.test('ATK-C02 forged jumps run into a budget; what is honest and near still opens', async (t) => {
+  let steps = 0;
+  const counting: CryptoProvider = {
+    ...crypto,
+    hmacSha256: (key, ...parts) => {
+      if (parts.length === 1 && parts[0]?.length === 1 && parts[0][0] === 2) steps += 1;
+      return crypto.hmacSha256(key, ...parts);
+    },
+  };
+  const a = makeParty(crypto);
+  const b = makeParty(counting);
+  await introduce(a, b);
+  // Three sessions, so that each forgery costs 75 000 steps.
+  for (let i = 0; i < 2; i++) await open(b, a, await send(a, b, 'again', {}));
+  await open(a, b, await send(b, a, 'answer'));
+  const flood: EncryptedMessage[] = [];
+  for (let i = 0; i < 18; i++) flood.push(await forgedJump(a, b, 25_000));
+  steps = 0;
+  const answers: string[] = [];
+  for (const message of flood) answers.push(await outcome(b, a, message));
+  t.equal(answers[0], 'VERIFY_DECRYPTION');
+  t.equal(answers.at(-1), 'LIMIT_FORWARD_JUMPS');
+  t.ok(steps <= FORWARD_BUDGET_STEPS + 1_000, `${steps} steps in all`);
+  t.equal(await open(b, a, await send(a, b, 'near')), 'near', 'ordinary messages open');
+  await loseMessages(crypto, a, b, 10_000);
+  const far = await send(a, b, 'far');
+  t.equal(await outcome(b, a, far), 'LIMIT_FORWARD_JUMPS', 'a far one is refused for now');
+  const later = NOW_MS + 2_000;
+  const opened = await b.operations.decrypt(a.address, far.type, far.bytes, later);
+  t.equal(new TextDecoder().decode(opened.plaintext), 'far', 'and opens when the budget is back');
+});
+
+t.test('ATK-C02 the budget charges only what did not open, and refills with time', async (t) => {
+  const budget = new ForwardBudget();
+  t.equal(budget.available(0), FORWARD_BUDGET_STEPS);
+  budget.spend(FORWARD_STEPS_ALWAYS);
+  t.equal(budget.available(0), FORWARD_BUDGET_STEPS, 'near misses are free');
+  budget.spend(FORWARD_STEPS_ALWAYS + 1);
+  t.equal(budget.available(0), FORWARD_BUDGET_STEPS - FORWARD_STEPS_ALWAYS - 1);
+  budget.spend(FORWARD_BUDGET_STEPS * 2);
+  t.equal(budget.available(0), FORWARD_STEPS_ALWAYS, 'never below what is always allowed');
+  t.equal(budget.available(1_000), FORWARD_BUDGET_REFILL_PER_SECOND);
+  t.equal(
+    budget.available(500),
+    FORWARD_BUDGET_REFILL_PER_SECOND,
+    'a clock set back gives nothing',
+  );
+  t.equal(budget.available(10 ** 9), FORWARD_BUDGET_STEPS, 'and never above the whole');
 });
