@@ -4,6 +4,7 @@ import {
   decodeFrame,
   encodeEnvelope,
   encodeFrame,
+  parseAccountText,
   signDeviceList,
   type AccountId,
   type DeliverEvent,
@@ -106,4 +107,14 @@ export class Impostor {
       ],
     };
   }
+}
+
+/** Answers about `account` come from `impostor`. */
+export function answersFrom(impostor: Impostor, account: string): NonNullable<Lies['toClient']> {
+  const id = parseAccountText(account);
+  return (item, asked) => {
+    const about = asked !== undefined && 'account' in asked && `${asked.account}` === `${id}`;
+    if (item.kind !== 'response' || !about) return [item];
+    return [{ ...item, body: impostor.forge(id, item.body) }];
+  };
 }
