@@ -2,7 +2,7 @@
  * Writes the vectors, or with `--check` compares them with what is there. Same seeds, same bytes: a
  * difference means that behaviour changed.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VECTORS_VERSION, vectorSchema } from '../../../packages/protocol/dist/vectors/index.js';
@@ -81,4 +81,6 @@ async function main(): Promise<void> {
   console.log(`${wanted.size} files written`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+// Also when it is reached through a link, as scripts/mutants.mjs does.
+const started = process.argv[1] && realpathSync(process.argv[1]);
+if (started === fileURLToPath(import.meta.url)) await main();

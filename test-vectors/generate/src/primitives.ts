@@ -164,6 +164,26 @@ export async function primitives(): Promise<Cases> {
     });
     break;
   }
+  {
+    // The same s plus as many orders as it takes to pass 2^253: the equation holds, the range does not.
+    const raw = bytes(sample.signature);
+    const sign = raw[63]! & 0x80;
+    let s = BigInt(
+      `0x${hex(
+        raw
+          .slice(32)
+          .map((b, i) => (i === 31 ? b & 0x7f : b))
+          .reverse(),
+      )}`,
+    );
+    while (s < 2n ** 253n) s += order;
+    const tail = bytes(s.toString(16).padStart(64, '0')).reverse();
+    tail[31]! |= sign;
+    await cases.add('xeddsa-verify', 's-beyond-range', 's + k*l of 2^253 and more is refused', {
+      ...sample,
+      signature: hex(concatBytes(raw.slice(0, 32), tail)),
+    });
+  }
   await cases.add('xeddsa-verify', 'other-message', 'another message', {
     ...sample,
     message: `${sample.message.slice(2)}00`,

@@ -131,6 +131,26 @@ t.test('ATK-E04 who was left out of a new chain opens nothing on it', async (t) 
   );
 });
 
+t.test('ATK-E06 a message of one group opens in no other', async (t) => {
+  const first = createSenderKey(crypto);
+  const second = createSenderKey(crypto);
+  const inFirst = groupEncrypt(crypto, first, GROUP, utf8('for the first')).output;
+  const member = join(second);
+  const before = toHex(encodeSenderKeyRecord(member));
+  t.equal(
+    code(() => groupDecrypt(crypto, member, inFirst)),
+    'STATE_NO_SENDER_KEY',
+  );
+  t.equal(toHex(encodeSenderKeyRecord(member)), before);
+  // Nor does it open when the relay writes another distribution id into it: that is signed.
+  const moved = inFirst.slice();
+  moved.set(new Uint8Array(16).fill(9), 3);
+  t.equal(
+    code(() => groupDecrypt(crypto, join(first), moved)),
+    'VERIFY_SIGNATURE',
+  );
+});
+
 t.test('ATK-E08 a flood of distribution messages keeps five chains, the newest', async (t) => {
   let bob = EMPTY_SENDER_KEY_RECORD;
   const chains = Array.from({ length: 8 }, () => createSenderKey(crypto));

@@ -139,6 +139,29 @@ t.test(
   },
 );
 
+t.test('ATK-A09 another blob under the same keys is refused by its digest', async (t) => {
+  // Who knows the keys can make a second blob whose MAC is right: the digest in the message decides.
+  const key = crypto.randomBytes(64);
+  const made = async (text: string) => {
+    const plaintext = new TextEncoder().encode(text);
+    const iv = crypto.randomBytes(16);
+    const encryption = encryptAttachment(nodeStreams, key.slice(), iv, plaintext.length);
+    const blob = await all(from(plaintext).pipeThrough(encryption.transform));
+    return { blob, pointer: await encryption.pointer };
+  };
+  const one = await made('pay 10 to Bob');
+  const two = await made('pay 99 to Eve');
+  const { digest, size } = one.pointer;
+  await t.rejects(
+    openAttachment(nodeStreams, { key, digest, size }, () => from(two.blob)),
+    { code: 'VERIFY_ATTACHMENT' },
+  );
+  // With the incremental MACs of the second blob as well, the digest is all that is left.
+  const mixed = { ...two.pointer, digest, size };
+  const got = await until(from(two.blob).pipeThrough(decryptAttachment(nodeStreams, mixed)));
+  t.strictSame([got.code, got.out.length], ['VERIFY_ATTACHMENT', 0]);
+});
+
 t.test(
   'ATK-H02 what streams out is a proven beginning; drop, swap and repeat are caught',
   async (t) => {

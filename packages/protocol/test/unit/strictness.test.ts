@@ -170,6 +170,29 @@ for (const profile of ['parity', 'strict'] as const) {
     }
   });
 
+  t.test(`ATK-A02 ${profile}: a prekey message with a non-canonical identity key`, async (t) => {
+    // Alice's own record holds the alias: the same private key, and bit 255 set in the public half.
+    const identity = generateIdentityKeyPair(crypto);
+    const alias = identity.public.slice() as PublicKey;
+    alias[32]! |= 0x80;
+    const store = new MemoryStore({
+      identity: { public: alias, secret: identity.secret },
+      registrationId: 7,
+    });
+    const alice = new Operations({ crypto, store, local: ALICE });
+    const bob = device(BOB, profile);
+    const target = { remote: BOB, plaintext: utf8('alias'), bundle: await publish(bob) };
+    const [first] = await alice.encrypt([target], NOW);
+    const opened = bob.operations.decrypt(ALICE, first!.type, first!.bytes, NOW);
+    if (profile === 'parity') {
+      t.same((await opened).plaintext, utf8('alias'));
+      t.same(bob.tolerated, ['identity-not-canonical']);
+    } else {
+      await t.rejects(opened, { code: 'DECODE_NOT_CANONICAL' });
+      t.equal(await bob.store.loadIdentity(ALICE.name), undefined, 'nothing is remembered');
+    }
+  });
+
   t.test(`ATK-B09 ${profile}: a handshake that binds no addresses`, async (t) => {
     // Alice believes the other end has a plain name, so her message carries no addresses field.
     const alice = device(ALICE, 'parity');
