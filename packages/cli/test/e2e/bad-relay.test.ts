@@ -93,7 +93,7 @@ t.test('the disk of the relay is full: senders keep what it did not confirm', as
     const word = `${n}`.padStart(2, '0');
     sent.push(word);
     const text = `${word} ${'z'.repeat(50_000)}`;
-    const done = await qasid(home, ['--profile', 'alice', '--timeout', '2', 'send', 'bob', text]);
+    const done = await qasid(home, ['--profile', 'alice', '--timeout', '10', 'send', 'bob', text]);
     if (done.code === 0) confirmed.push(word);
     else refusal = done;
   }
