@@ -32,6 +32,7 @@ import {
   decryptMessage,
   decryptPreKeyMessage,
   encryptMessage,
+  forwardStepsAtMost,
   forwardStepsOf,
   isKnownSession,
 } from './session.js';
@@ -203,7 +204,7 @@ export class Operations<Extra = unknown> {
     const received = copyBytes(bytes);
     return this.#run([remote], () =>
       type === MESSAGE_TYPE_PREKEY
-        ? this.#decryptPreKey(remote, received, extra)
+        ? this.#decryptPreKey(remote, received, nowMs, extra)
         : this.#decryptPlain(remote, received, nowMs, extra),
     );
   }
@@ -242,6 +243,7 @@ export class Operations<Extra = unknown> {
   async #decryptPreKey(
     remote: Address,
     bytes: Uint8Array,
+    nowMs: number,
     extra: ((opened: DecryptedMessage) => Extra) | undefined,
   ): Promise<DecryptedMessage> {
     const message = decodePreKeySignalMessage(bytes);
@@ -254,10 +256,16 @@ export class Operations<Extra = unknown> {
     // A late message of a known session needs no prekeys: its one-time prekey is gone already.
     const newSession = !isKnownSession(record, message);
     const accept = newSession ? await this.#loadAcceptKeys(message) : undefined;
-    const input = { ...ends, message, accept };
+    const forwardStepsMax = this.#budget.available(nowMs);
+    const input = { ...ends, message, accept, forwardStepsMax };
     let plaintext: Bytes;
     try {
       plaintext = draft.step(remote, version, decryptPreKeyMessage(this.#crypto, record, input));
+    } catch (error) {
+      if (error instanceof VerificationError) {
+        this.#budget.spend(forwardStepsAtMost(message.message));
+      }
+      throw error;
     } finally {
       // Decoded for this handshake only; the store keeps its own.
       wipe(accept?.signedPreKey.secret, accept?.preKey?.secret, accept?.kemPreKey.secret);

@@ -166,12 +166,7 @@ export function decryptMessage(
   let steps = 0;
   const allow = (session: Session): void => {
     steps += forwardSteps(session, input, message);
-    if (steps > forwardStepsMax) {
-      throw new LimitError(
-        'LIMIT_FORWARD_JUMPS',
-        'too many chain steps for messages that do not open',
-      );
-    }
+    if (steps > forwardStepsMax) throw overBudget();
   };
   if (current === undefined && archived.length === 0) {
     throw new StateError('STATE_NO_SESSION', 'no session to decrypt with');
@@ -210,6 +205,18 @@ export function forwardStepsOf(record: SessionRecord, ends: Ends, message: Signa
     if (session !== undefined) steps += forwardSteps(session, ends, message);
   }
   return steps;
+}
+
+/** Chain steps that a prekey message may cost: it is tried on one session. Source: 08 §8. */
+export function forwardStepsAtMost({ counter }: SignalMessage): number {
+  return counter > MAX_FORWARD_JUMPS_SELF ? 0 : counter;
+}
+
+function overBudget(): LimitError {
+  return new LimitError(
+    'LIMIT_FORWARD_JUMPS',
+    'too many chain steps for messages that do not open',
+  );
 }
 
 /** Chain steps of one try; 0 where it is refused before the first. */
@@ -290,11 +297,13 @@ export function decryptPreKeyMessage(
   input: Ends & {
     readonly message: PreKeySignalMessage;
     readonly accept: AcceptInput | undefined;
+    readonly forwardStepsMax?: number | undefined;
   },
 ): Transition<SessionRecord, Bytes> {
-  const { message, accept } = input;
+  const { message, accept, forwardStepsMax = Number.POSITIVE_INFINITY } = input;
   const found = findSession(record, message);
   if (found !== undefined) {
+    if (forwardSteps(found.session, input, message.message) > forwardStepsMax) throw overBudget();
     const opened = tryOpen(crypto, found.session, input, message.message);
     if (opened === undefined) throw notDecrypted();
     const { archived } = record;
@@ -310,6 +319,8 @@ export function decryptPreKeyMessage(
   // 08 §5 step 4. A version 3 handshake has no KEM, or one that nothing binds. ATK-B02.
   refuseOldHandshake(message);
   if (accept === undefined) throw new StateError('STATE_NO_PREKEY', 'no prekeys for a new session');
+  // A first flight of that many messages, of which this is the first to arrive.
+  if (forwardStepsAtMost(message.message) > forwardStepsMax) throw overBudget();
   const session = acceptSession(crypto, input, message, accept);
   const opened = tryOpen(crypto, session, input, message.message);
   if (opened === undefined) {

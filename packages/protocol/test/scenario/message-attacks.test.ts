@@ -15,7 +15,9 @@ import { decryptMessage, encryptMessage, StoredSpqr, type SessionRecord } from '
 import { encodeSessionRecord } from '#src/session-record.js';
 import { deriveMessageKeys, messageMac } from '#src/triple-ratchet.js';
 import {
+  decodePreKeySignalMessage,
   decodeSignalMessage,
+  encodePreKeySignalMessage,
   encodeSignalMessage,
   encodeSignalMessageBody,
   type SignalMessage,
@@ -331,6 +333,31 @@ t.test('ATK-C02 forged jumps run into a budget; what is honest and near still op
   const later = NOW_MS + 2_000;
   const opened = await b.operations.decrypt(a.address, far.type, far.bytes, later);
   t.equal(new TextDecoder().decode(opened.plaintext), 'far', 'and opens when the budget is back');
+});
+
+t.test('ATK-C02 forged jumps in prekey messages run into the same budget', async (t) => {
+  const [a, b] = [makeParty(crypto), makeParty(crypto)];
+  const first = await send(a, b, 'first', {});
+  const forged = (of: EncryptedMessage, counter = 25_000): EncryptedMessage => {
+    const fields = decodePreKeySignalMessage(of.bytes);
+    const body = encodeSignalMessageBody({ ...fields.message, counter });
+    const message = { ...fields.message, authenticated: body };
+    return { ...of, bytes: encodePreKeySignalMessage({ ...fields, message }) };
+  };
+  const flood = async (of: EncryptedMessage, times: number): Promise<string[]> => {
+    const answers = [];
+    for (let i = 0; i < times; i++) answers.push(await outcome(b, a, forged(of)));
+    return answers;
+  };
+  for (let i = 0; i < 3; i++) {
+    const absurd = await outcome(b, a, forged(first, 2 ** 32 - 1));
+    t.equal(absurd, 'VERIFY_DECRYPTION', 'refused without a step, and costs nothing');
+  }
+  const fresh = await flood(first, 42);
+  t.strictSame([fresh[0], fresh.at(-1)], ['VERIFY_DECRYPTION', 'LIMIT_FORWARD_JUMPS']);
+  t.equal(await open(b, a, first), 'first', 'the honest one opens');
+  const known = await flood(await send(a, b, 'second'), 1);
+  t.strictSame(known, ['LIMIT_FORWARD_JUMPS'], 'also on a session that is known');
 });
 
 t.test('ATK-C02 the budget charges only what did not open, and refills with time', async (t) => {
