@@ -116,6 +116,11 @@ export class Shown {
     this.#open = undefined;
   }
 
+  /** Pass over a message that is not to be shown. Not recorded: passing over it again costs nothing. */
+  pass(seq: number): void {
+    this.#last = seq;
+  }
+
   /** Release the file. */
   close(): void {
     closeSync(this.#fd);

@@ -88,7 +88,7 @@ async function follow(context: Context, client: QasidClient, shown: Shown): Prom
 }
 
 async function show(context: Context, shown: Shown, message: Message): Promise<void> {
-  if (message.direction === 'sent') return shown.done(message.seq);
+  if (message.direction === 'sent') return shown.pass(message.seq);
   if (message.kind === 'unknown') {
     const who = message.sender.username ?? message.sender.account;
     context.output.hint(`message ${message.seq} from ${who} needs a newer version of qasid`);
