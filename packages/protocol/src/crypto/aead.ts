@@ -37,12 +37,7 @@ export function gcmOpen(
   sealed: Uint8Array,
   associatedData: Uint8Array,
 ): Bytes | undefined {
-  if (sealed.length < 16) return undefined;
-  try {
-    return copyBytes(gcm(key, nonce, associatedData).decrypt(sealed));
-  } catch {
-    return undefined; // the library's only failure left is a wrong tag
-  }
+  return opened(gcm(key, nonce, associatedData), sealed);
 }
 
 /** AES-256-GCM-SIV (RFC 8452) with a 12-byte nonce and associated data; 16-byte tag behind. */
@@ -62,13 +57,21 @@ export function aes256GcmSivOpen(
   sealed: Uint8Array,
   associatedData: Uint8Array,
 ): Bytes | undefined {
-  if (sealed.length < 16) return undefined;
+  return opened(gcmsiv(key, nonce, associatedData), sealed);
+}
+
+function opened(
+  cipher: { decrypt(sealed: Uint8Array): Uint8Array },
+  sealed: Uint8Array,
+): Bytes | undefined {
+  if (sealed.length < TAG_BYTES) return undefined;
   try {
-    return copyBytes(gcmsiv(key, nonce, associatedData).decrypt(sealed));
+    return copyBytes(cipher.decrypt(sealed));
   } catch {
     return undefined; // the library's only failure left is a wrong tag
   }
 }
 
+const TAG_BYTES = 16;
 const ZERO_NONCE = new Uint8Array(12);
 const NO_DATA = new Uint8Array(0);

@@ -35,8 +35,7 @@ export function uuidBytes(text: Uuid): Bytes {
 
 /** Lower-case hyphenated text of 16 bytes. */
 export function uuidText(bytes: Uint8Array): Uuid {
-  const hex = toHex(bytes);
-  return [8, 12, 16, 20, 32].map((end, i) => hex.slice([0, 8, 12, 16, 20][i], end)).join('-');
+  return serviceIdText({ kind: 'account', uuid: copyBytes(bytes) });
 }
 
 /** An account or phone-number identity: `Aci` or `Pni`. */

@@ -5,9 +5,10 @@
  * What is signed is the exact byte string received, so it is kept and never re-encoded. Trust roots are a
  * list and time is an argument: nothing here reads a clock. Spec: spec/10-sealed-sender.md.
  */
-import { copyBytes, toHex, type Bytes } from '../bytes.js';
+import { copyBytes, type Bytes } from '../bytes.js';
 import type { CryptoProvider } from '../crypto/provider.js';
 import { DecodeError, UsageError } from '../errors.js';
+import { serviceIdText } from '../service-id.js';
 import { toPublicKey, type PrivateKey, type PublicKey } from '../types.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
 
@@ -98,17 +99,6 @@ export function decodeServerCertificate(bytes: Uint8Array): ServerCertificate {
   return { id, key: readKey(key), certificate, signature, encoded: copyBytes(bytes) };
 }
 
-function uuidText(bytes: Uint8Array): string {
-  const hex = toHex(bytes);
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join('-');
-}
-
 /**
  * Parse a sender certificate and an embedded server certificate; nothing is verified.
  *
@@ -140,7 +130,8 @@ export function decodeSenderCertificate(bytes: Uint8Array): SenderCertificate {
   if (senderDevice < 1 || senderDevice > 127) throw missing();
   if (typeof name !== 'string' && name.length !== 16) throw missing();
   return {
-    senderName: typeof name === 'string' ? name : uuidText(name),
+    senderName:
+      typeof name === 'string' ? name : serviceIdText({ kind: 'account', uuid: copyBytes(name) }),
     senderPhone,
     senderDevice,
     expiresMs,
