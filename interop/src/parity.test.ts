@@ -32,6 +32,10 @@ const MEANT_FOR_RECORDS: ReadonlyMap<string, string> = new Map([
   ['crash | generic', 'the library panics'],
   ['crash | invalid-session', 'the library panics'],
   ['generic | no-session', 'a record without any session'],
+  [
+    'generic | accepted',
+    'a sub-message stored twice: the library merges both, Qasid takes the last',
+  ],
 ]);
 
 type Answer = { readonly text: string } | { readonly refused: string; readonly said: string };
