@@ -20,7 +20,7 @@ import type {
   SafetyNumber,
   SentMessage,
 } from './api.js';
-import { systemClock } from './clock.js';
+import { sleep, systemClock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import { Devices } from './devices.js';
 import { newContact } from './directory.js';
@@ -31,11 +31,14 @@ import { History } from './history.js';
 import { errorOfCode } from './outbox.js';
 import { Registrar } from './registrar.js';
 import { Sending } from './sending.js';
-import type { Contact, Profile } from './stores/port.js';
+import type { Contact, MessageRow, Profile } from './stores/port.js';
 import { platformDial } from './transport/websocket.js';
 
 /** How long to wait for the relay to say who somebody is. */
 const RESOLVE_TIMEOUT_MS = 15_000;
+
+/** How long to wait before reading again when the store could not be read. */
+const FEED_RETRY_MS = 1_000;
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
 export class QasidClient implements AsyncDisposable {
@@ -51,6 +54,7 @@ export class QasidClient implements AsyncDisposable {
   #engine: Engine | undefined;
   #closing: Promise<void> | undefined;
   #undecryptable = 0;
+  #registering = false;
   #clockOffsetMs: number | undefined;
 
   private constructor(options: ClientOptions) {
@@ -145,10 +149,26 @@ export class QasidClient implements AsyncDisposable {
       if (present.username === username) return this.me;
       throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
     }
+    // Until the new engine is in its place, #awaitAccount must not put another one there.
+    this.#registering = true;
+    try {
+      return await this.#register(username);
+    } finally {
+      this.#registering = false;
+      if (this.#engine === undefined) void this.#awaitAccount();
+    }
+  }
+
+  async #register(username: string): Promise<Me> {
     const registered = await this.#registrar.register(username, (profile) => {
       this.#profile = profile;
       return this.#makeEngine(profile);
     });
+    if (this.#closing !== undefined) {
+      // Closed meanwhile: nobody else knows of this engine.
+      await registered.engine.stop();
+      this.#requireOpen();
+    }
     this.#profile = registered.profile;
     this.#engine = registered.engine;
     this.#sending.use(registered.engine, registered.profile);
@@ -336,10 +356,11 @@ export class QasidClient implements AsyncDisposable {
       }, undefined)
       .catch(() => null);
     if (profile === undefined || profile === null || this.#engine !== undefined) return;
-    if (!this.#registrar.busy) this.#run(profile);
+    if (!this.#registering) this.#run(profile);
   }
 
   #run(profile: Profile): void {
+    if (this.#closing !== undefined || this.#engine !== undefined) return;
     this.#profile = profile;
     const engine = this.#makeEngine(profile);
     this.#engine = engine;
@@ -360,7 +381,7 @@ export class QasidClient implements AsyncDisposable {
         this.#note('status', problem === undefined ? status : `${status} ${problem.code}`);
         this.#emitter.emit('status', status);
       },
-      owned: () => void this.#sending.check(),
+      owned: () => void this.#sending.check().catch((error: unknown) => this.#trouble(error)),
       settled: (row, error) => this.#sending.settled(row, error),
       held: (row) => this.#sending.held(row),
       heldMessage: (account, username) => this.#emitter.emit('held', { account, username }),
@@ -374,12 +395,7 @@ export class QasidClient implements AsyncDisposable {
         const { account, username } = contact;
         this.#emitter.emit('first-use', { account, username, identityKey });
       },
-      trouble: (error) => {
-        if (this.#closing !== undefined) return;
-        const known = error instanceof Error ? error : new Error('unknown trouble');
-        this.#note('trouble', 'code' in known ? `${known.code as string}` : known.name);
-        this.#emitter.emit('trouble', known);
-      },
+      trouble: (error) => this.#trouble(error),
       prove: (challenge) => {
         this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
         return this.#registrar.prove(challenge);
@@ -388,29 +404,44 @@ export class QasidClient implements AsyncDisposable {
     });
   }
 
+  #trouble(error: unknown): void {
+    if (this.#closing !== undefined) return;
+    const known = error instanceof Error ? error : new Error('unknown trouble');
+    this.#note('trouble', 'code' in known ? `${known.code as string}` : known.name);
+    this.#emitter.emit('trouble', known);
+  }
+
+  /** Events for what arrives, for as long as the client is open, over any trouble with the store. */
   async #feed(after: number): Promise<void> {
-    try {
-      for await (const row of this.#history.arrivals(after)) {
-        if (row.kind !== 'undecryptable') {
-          this.#emitter.emit('message', await this.#history.message(row));
-          continue;
+    let from = after;
+    while (this.#closing === undefined) {
+      try {
+        for await (const row of this.#history.arrivals(from)) {
+          await this.#tell(row);
+          from = row.seq;
         }
-        this.#undecryptable++;
-        const cause = row.cause ?? 'INTERNAL_INVARIANT';
-        this.#note('undecryptable', cause);
-        this.#emitter.emit('undecryptable', {
-          seq: row.seq,
-          claimedAccount: row.peer === '' ? undefined : row.peer,
-          claimedDevice: row.device === 0 ? undefined : row.device,
-          cause,
-          count: this.#undecryptable,
-        });
-      }
-    } catch (error) {
-      if (this.#closing === undefined && error instanceof Error) {
-        this.#emitter.emit('trouble', error);
+      } catch (error) {
+        this.#trouble(error);
+        await sleep(this.#platform.clock, FEED_RETRY_MS);
       }
     }
+  }
+
+  async #tell(row: MessageRow): Promise<void> {
+    if (row.kind !== 'undecryptable') {
+      this.#emitter.emit('message', await this.#history.message(row));
+      return;
+    }
+    this.#undecryptable++;
+    const cause = row.cause ?? 'INTERNAL_INVARIANT';
+    this.#note('undecryptable', cause);
+    this.#emitter.emit('undecryptable', {
+      seq: row.seq,
+      claimedAccount: row.peer === '' ? undefined : row.peer,
+      claimedDevice: row.device === 0 ? undefined : row.device,
+      cause,
+      count: this.#undecryptable,
+    });
   }
 
   /** A contact with a key: known, or fetched by whichever process is connected. */
@@ -425,11 +456,14 @@ export class QasidClient implements AsyncDisposable {
 
   async #shutDown(): Promise<void> {
     await this.#registrar.close();
-    await this.#engine?.stop();
-    this.#history.close();
-    this.#sending.close();
-    this.#emitter.emit('status', 'closed');
-    await this.#platform.store.close();
+    try {
+      await this.#engine?.stop();
+    } finally {
+      this.#history.close();
+      this.#sending.close();
+      this.#emitter.emit('status', 'closed');
+      await this.#platform.store.close();
+    }
   }
 
   #note(event: LogLine['event'], code: string): void {

@@ -274,7 +274,8 @@ export class RelayLink {
       closed: ({ code, cause, notARelay }) => {
         if (!mine()) return;
         this.#socket = undefined;
-        if (code === CLOSE_UNAUTHORISED && this.#proving) void this.#judge(REFUSED);
+        if (code === CLOSE_UNAUTHORISED && this.#proving)
+          void this.#judge(REFUSED).catch(() => this.#lost(code, cause, false));
         else if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
         else if (code === CLOSE_REMOVED) this.#refused('this device is not on its account’s list');
         else this.#lost(code, cause, notARelay === true);

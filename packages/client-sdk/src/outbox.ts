@@ -49,6 +49,9 @@ const ROWS_MAX = 256;
 /** Rows kept in memory. Lower: accounts far back wait. Higher: more memory after a long outage. */
 const QUEUED_MAX = 2_048;
 
+/** How often at most to look whether held rows were let go. */
+const HELD_INTERVAL_MS = 300;
+
 /** What the outbox needs. */
 export interface OutboxOptions {
   readonly store: ClientStore;
@@ -79,6 +82,8 @@ export class Outbox {
   readonly #attempts = new Map<string, number>();
   /** Rows up to this id have been read. */
   #cursor = 0;
+  #heldTimer: Timer | undefined;
+  #heldAgain = false;
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -113,6 +118,7 @@ export class Outbox {
   /** Send no more. Rows under way settle or stay. */
   stop(): void {
     this.#stopped = true;
+    this.#heldTimer?.cancel();
     for (const timer of this.#delays.values()) timer.cancel();
     this.#delays.clear();
   }
@@ -153,9 +159,22 @@ export class Outbox {
 
   /** Held rows are read again: somebody may have been trusted meanwhile, also by another process. */
   #forgetHeld(): void {
-    for (const [name, queue] of this.#queues) {
-      if (queue[0]?.held === true && !this.#inFlight.has(name)) this.#forget(name);
+    const held = [...this.#queues].filter(
+      ([name, queue]) => queue[0]?.held === true && !this.#inFlight.has(name),
+    );
+    if (held.length === 0) return;
+    // Reading again means reading all rows again, and every commit calls here.
+    if (this.#heldTimer !== undefined) {
+      this.#heldAgain = true;
+      return;
     }
+    for (const [name] of held) this.#forget(name);
+    this.#heldTimer = this.#options.clock.after(HELD_INTERVAL_MS, () => {
+      this.#heldTimer = undefined;
+      if (!this.#heldAgain) return;
+      this.#heldAgain = false;
+      this.pump();
+    });
   }
 
   /** Read the rows of a lane again before it goes on. */

@@ -38,15 +38,9 @@ interface Attempt {
 export class Registrar {
   readonly #platform: Platform;
   #attempt: Attempt | undefined;
-  #busy = false;
 
   constructor(platform: Platform) {
     this.#platform = platform;
-  }
-
-  /** A registration is going on. */
-  get busy(): boolean {
-    return this.#busy;
   }
 
   /** Throws as `QasidClient.register`. The engine runs when this resolves. */
@@ -55,18 +49,6 @@ export class Registrar {
     makeEngine: (profile: Profile) => Engine,
   ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
     checkUsername(username);
-    this.#busy = true;
-    try {
-      return await this.#register(username, makeEngine);
-    } finally {
-      this.#busy = false;
-    }
-  }
-
-  async #register(
-    username: string,
-    makeEngine: (profile: Profile) => Engine,
-  ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
     const { store, crypto, clock } = this.#platform;
     const lease = await this.#takeLease();
     if ('registered' in lease) {

@@ -7,6 +7,7 @@
 import { toHex, type Bytes } from '@qasid/protocol';
 
 import type { SentMessage } from './api.js';
+import { sleep } from './clock.js';
 import { CONTENT_ID_BYTES, encodeContent, padContent, type ContentBody } from './content.js';
 import { identityChanged, isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
@@ -27,6 +28,9 @@ const NAME_TIMEOUT_MS = 5_000;
 
 /** Messages without a fate after which looking further is not worth it. */
 const CHECK_AHEAD = 32;
+
+/** How long to wait before looking again when the store could not be read. */
+const FOLLOW_RETRY_MS = 1_000;
 
 /** What the fates of messages are told to. */
 export interface SendingEvents {
@@ -57,6 +61,7 @@ export class Sending {
   #self: Profile | undefined;
   readonly #waiting = new Map<string, Waiting>();
   #following = false;
+  #closed = false;
   /** Calls queue up here, so that messages are stored in the order of the calls. */
   #order: Promise<unknown> = Promise.resolve();
 
@@ -74,6 +79,7 @@ export class Sending {
 
   /** Let go of everybody who waits. */
   close(): void {
+    this.#closed = true;
     const closed = new NetworkError('NET_CLOSED', 'this client was closed');
     for (const waiting of this.#waiting.values()) waiting.reject(closed);
     this.#waiting.clear();
@@ -302,16 +308,18 @@ export class Sending {
   async #follow(): Promise<void> {
     if (this.#following) return;
     this.#following = true;
-    try {
-      await this.#history.until(async () => {
-        if (this.#engine?.isOwner !== true) await this.check();
-        return this.#waiting.size === 0 ? true : undefined;
-      }, undefined);
-    } catch {
-      // The store failed; the next message starts following again.
-    } finally {
-      this.#following = false;
+    while (this.#waiting.size > 0 && !this.#closed) {
+      try {
+        await this.#history.until(async () => {
+          if (this.#engine?.isOwner !== true) await this.check();
+          return this.#waiting.size === 0 ? true : undefined;
+        }, undefined);
+      } catch {
+        // The store could not be read. Whoever waits goes on waiting.
+        await sleep(this.#platform.clock, FOLLOW_RETRY_MS);
+      }
     }
+    this.#following = false;
   }
 
   #requireEngine(): Engine {

@@ -1,4 +1,6 @@
 // A relay and a network that are merely bad: busy, cut off, behind the times.
+import { StoreError } from '@qasid/protocol';
+import { MemoryStore } from '@qasid/client-sdk';
 import t from 'tap';
 
 import { evilDial, type Lies } from '../support/evil.js';
@@ -111,4 +113,35 @@ t.test('a device that was installed anew gets a new session, and the message onc
   t.strictSame(sees.texts, ['0', '1', '2']);
   await (await bob.send('alice', 'back')).confirmed;
   await until(async () => (await alice.history()).at(-1)?.text === 'back');
+});
+
+t.test('a store that cannot be read for a while: events go on afterwards', async (t) => {
+  const relay = await testRelay(t);
+  const alice = await person(t, relay, 'alice');
+  const inner = new MemoryStore();
+  let locked = false;
+  const store = new Proxy(inner, {
+    get(target, name) {
+      if (name === 'loadMessages' && locked) {
+        return async () => {
+          throw new StoreError('STORE_LOCKED', 'another process keeps the store busy');
+        };
+      }
+      const member = Reflect.get(target, name, target) as unknown;
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+  const bob = await person(t, relay, 'bob', { store });
+  const sees = new Inbox(bob);
+  const troubles: unknown[] = [];
+  bob.on('trouble', (error) => troubles.push('code' in error && error.code));
+  await (await alice.send('bob', '1')).confirmed;
+  await sees.reach(1);
+  locked = true;
+  await (await alice.send('bob', '2')).confirmed;
+  await until(() => troubles.includes('STORE_LOCKED'));
+  locked = false;
+  await (await alice.send('bob', '3')).confirmed;
+  await sees.reach(3);
+  t.strictSame(sees.texts, ['1', '2', '3']);
 });
