@@ -29,7 +29,13 @@ export interface ClientOptions {
 
 /** One line for a log. Safe to keep: nothing in it names a person or says what was written. */
 export interface LogLine {
-  readonly event: 'status' | 'trouble' | 'undecryptable' | 'identity-changed' | 'first-use';
+  readonly event:
+    | 'status'
+    | 'trouble'
+    | 'undecryptable'
+    | 'identity-changed'
+    | 'first-use'
+    | 'stalled';
   /** A status or an error code. */
   readonly code: string;
 }
@@ -138,6 +144,26 @@ export interface FirstUse {
   readonly identityKey: PublicKey;
 }
 
+/**
+ * The post-quantum ratchet of one session does not advance. Messages stay encrypted and authenticated, but
+ * the keys that protect them from a quantum computer are no longer renewed. Either somebody drops what one
+ * side writes, or only one side writes: `received` of 0 may just be a person who has not answered yet.
+ */
+export interface Stalled {
+  /** The other account, a UUID. */
+  readonly account: string;
+  /** Its device, 1 to 127. */
+  readonly device: number;
+  /** The key agreement that does not come to its end, from 1. */
+  readonly epoch: number;
+  /** Messages since the last one was completed, `sent` and `received` together. */
+  readonly messages: number;
+  /** Messages this device sent since then. */
+  readonly sent: number;
+  /** Messages of the other device since then, counting those still missing. */
+  readonly received: number;
+}
+
 /** Everything a client tells. */
 export interface ClientEvents {
   /** A message arrived and is stored. */
@@ -152,6 +178,8 @@ export interface ClientEvents {
   /** A message of this account arrived under an identity key that nobody has trusted yet: it waits. */
   readonly held: { readonly account: string; readonly username: string | undefined };
   readonly 'first-use': FirstUse;
+  /** Once for every 1 000 messages (`POST_QUANTUM_STALLED_MESSAGES`), and again in a client opened anew. */
+  readonly stalled: Stalled;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */
   readonly trouble: Error;
 }

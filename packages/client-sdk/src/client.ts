@@ -335,6 +335,7 @@ export class QasidClient implements AsyncDisposable {
     await this.#closing;
   }
 
+  /** `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -394,6 +395,10 @@ export class QasidClient implements AsyncDisposable {
         this.#note('first-use', 'first-use');
         const { account, username } = contact;
         this.#emitter.emit('first-use', { account, username, identityKey });
+      },
+      stalled: (stalled) => {
+        this.#note('stalled', 'stalled');
+        this.#emitter.emit('stalled', stalled);
       },
       trouble: (error) => this.#trouble(error),
       prove: (challenge) => {

@@ -4,6 +4,7 @@
 
 /** Handle of a running timer. */
 export interface Timer {
+  /** Keep it from running; after it ran, does nothing. */
   cancel(): void;
 }
 

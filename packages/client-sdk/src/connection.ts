@@ -21,8 +21,11 @@ export type Connection =
   | { readonly kind: 'backing-off'; readonly attempt: number }
   | { readonly kind: 'closed' };
 
-/** Name of a state. */
-export type ConnectionStatus = Connection['kind'];
+/**
+ * Name of a state. `offline`: not connected, and not trying. `connecting`: until the relay has accepted this
+ * device. `open`: it has. `backing-off`: waiting before the next attempt. `closed`: for good.
+ */
+export type ConnectionStatus = 'offline' | 'connecting' | 'open' | 'backing-off' | 'closed';
 
 /** What may happen. Anything may come in any state: sockets and timers race. */
 export type ConnectionEvent =

@@ -14,6 +14,7 @@ import {
 } from '@qasid/protocol';
 import type { ChallengeEvent, RelayEvent, RequestOp, ResponseItem } from '@qasid/protocol/envelope';
 
+import type { Stalled } from './api.js';
 import type { Clock, Timer } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import { Directory } from './directory.js';
@@ -23,6 +24,7 @@ import { RelayLink, type Verdict } from './link.js';
 import { Outbox } from './outbox.js';
 import { tendPrekeys } from './prekey-upkeep.js';
 import type { SealingDeps } from './sealing.js';
+import { StallWatch } from './stalls.js';
 import type {
   ClientExtra,
   ClientStore,
@@ -63,6 +65,7 @@ export interface EngineEvents {
   heldMessage(account: string, username: string | undefined): void;
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
+  stalled(stalled: Stalled): void;
   trouble(error: unknown): void;
   /** The answer to the relay's challenge. */
   prove(challenge: ChallengeEvent): Promise<RequestOp>;
@@ -123,7 +126,8 @@ export class Engine {
         events.identityChanged(contact, trusted, offered),
       onFirstUse: (contact, key) => events.firstUse(contact, key),
     });
-    this.sealing = { crypto, store, operations: this.operations, self: this.#self };
+    const stalls = new StallWatch(this.operations, (stalled) => events.stalled(stalled));
+    this.sealing = { crypto, store, operations: this.operations, self: this.#self, stalls };
     this.#outbox = new Outbox({
       store,
       clock,
@@ -148,6 +152,7 @@ export class Engine {
       self: this.#self,
       tell: (op) => this.link.tell(op),
       onHeld: (account, username) => events.heldMessage(account, username),
+      onOpened: (remote) => void stalls.opened(remote),
       onTrouble: (error) => this.#trouble(error),
     });
   }

@@ -15,6 +15,7 @@ import {
   samePublicBytes,
   toAddress,
   toHex,
+  type Address,
   type Bytes,
   type CryptoProvider,
   type DecryptedMessage,
@@ -62,6 +63,8 @@ export interface InboxOptions {
   tell(op: RequestOp): boolean;
   /** An envelope of this account waits for a person to trust its new identity key. */
   onHeld(account: string, username: string | undefined): void;
+  /** A message of `remote` was opened and is stored. */
+  onOpened(remote: Address): void;
   /** Cannot go on: the store or the network failed. What was not acknowledged comes again. */
   onTrouble(error: unknown): void;
 }
@@ -203,13 +206,15 @@ export class Inbox {
     }
     try {
       await this.#checkSender(claimed);
+      const remote = toAddress(claimed.account, claimed.device);
       await this.#options.operations.decrypt(
-        toAddress(claimed.account, claimed.device),
+        remote,
         claimed.type,
         claimed.message,
         this.#options.clock.now(),
         (opened) => this.#opened(delivery, held, claimed, opened),
       );
+      this.#options.onOpened(remote);
     } catch (error) {
       await this.#failed(delivery, held, claimed, error);
     }

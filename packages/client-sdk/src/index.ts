@@ -16,6 +16,7 @@ export type {
   SafetyNumber,
   Sender,
   SentMessage,
+  Stalled,
   Undecryptable,
 } from './api.js';
 export type { Clock, Timer } from './clock.js';

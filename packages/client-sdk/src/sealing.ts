@@ -13,6 +13,7 @@ import {
 import { encodeEnvelope, parseAccountText } from '@qasid/protocol/envelope';
 
 import { CONTENT_ID_BYTES, encodeContent, ENVELOPE_BUCKETS, padContent } from './content.js';
+import type { StallWatch } from './stalls.js';
 import type { ClientExtra, ClientStore, Contact, ListedDevice, OutboxPart } from './stores/port.js';
 
 /** What sealing needs. */
@@ -21,6 +22,7 @@ export interface SealingDeps {
   readonly store: ClientStore;
   readonly operations: Operations<ClientExtra>;
   readonly self: { readonly account: string; readonly device: number };
+  readonly stalls: StallWatch;
 }
 
 /** One account and what its devices get. */
@@ -58,6 +60,7 @@ export async function devicesWithoutSession(
     const remote = toAddress(contact.account, listed.device);
     const usable = await deps.operations.hasUsableSession(remote, nowMs);
     const session = usable ? await deps.operations.sessionInfo(remote) : undefined;
+    deps.stalls.look(remote, session?.postQuantum);
     const current =
       session !== undefined &&
       trusted !== undefined &&

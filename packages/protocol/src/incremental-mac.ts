@@ -60,6 +60,7 @@ class Chunker {
 
 /** Builds the list while the data passes. */
 export interface IncrementalMac {
+  /** Take the next bytes of the encrypted attachment in, any number of them. */
   update(bytes: Uint8Array): void;
   /** All MACs joined; the last one is over everything, also behind a full chunk. */
   finish(): Bytes;

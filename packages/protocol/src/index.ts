@@ -22,7 +22,12 @@ export * from './errors.js';
 export * from './limits.js';
 
 // 01 Primitives
-export type { CryptoProvider, SigningKeyPair } from './crypto/provider.js';
+export type {
+  CryptoProvider,
+  IncrementalEncapsulation,
+  IncrementalKeyPair,
+  SigningKeyPair,
+} from './crypto/provider.js';
 export { provider as defaultCrypto } from '#provider';
 
 // 02 Identity
@@ -91,8 +96,8 @@ export {
   type EncryptedMessage,
   type EncryptTarget,
   type OperationsOptions,
-  type SessionInfo,
 } from './operations.js';
+export type { PostQuantumProgress, SessionInfo } from './session-info.js';
 
 // 08 Session: stored records, for moving to and from compatible peers
 export { decodeSessionRecord, encodeSessionRecord, type SessionRecord } from './session-record.js';

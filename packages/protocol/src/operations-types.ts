@@ -36,12 +36,6 @@ export interface DecryptedMessage {
   readonly firstUse: boolean;
 }
 
-/** What `sessionInfo` tells about the current session. */
-export interface SessionInfo {
-  readonly remoteRegistrationId: number;
-  readonly remoteIdentity: PublicKey;
-}
-
 /** What `Operations` needs. */
 export interface OperationsOptions<Extra> {
   readonly crypto: CryptoProvider;

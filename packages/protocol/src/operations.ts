@@ -24,7 +24,6 @@ import type {
   EncryptedMessage,
   EncryptTarget,
   OperationsOptions,
-  SessionInfo,
 } from './operations-types.js';
 import { decodeKemPreKeyRecord, decodePreKeyRecord, decodeSignedPreKeyRecord } from './prekeys.js';
 import { wipe, type Transition } from './secret.js';
@@ -46,6 +45,7 @@ import {
   remoteIdentityOf,
   type SessionRecord,
 } from './session-record.js';
+import { sessionInfoOf, type SessionInfo } from './session-info.js';
 import type { ProtocolStore, StoreChanges } from './stores.js';
 import {
   bundleLeniencies,
@@ -69,7 +69,6 @@ export type {
   EncryptedMessage,
   EncryptTarget,
   OperationsOptions,
-  SessionInfo,
 } from './operations-types.js';
 
 /**
@@ -169,7 +168,7 @@ export class Operations<Extra = unknown> {
    * Decrypt one message in one commit: its key is gone and what `extra` made of it is stored, or neither.
    *
    * @param type - 2 or 3, as the envelope says.
-   * @param nowMs - Milliseconds since 1970.
+   * @param nowMs - Milliseconds since 1970; the budget of forged jumps comes back with it.
    * @param extra - Makes what the application stores in the same transaction, such as the plaintext.
    * @throws DecodeError for malformed bytes.
    * @throws DuplicateMessageError `STATE_DUPLICATE_MESSAGE` for a message opened before.
@@ -325,11 +324,7 @@ export class Operations<Extra = unknown> {
   sessionInfo(remote: Address): Promise<SessionInfo | undefined> {
     return this.#run([remote], async () => {
       const { current } = (await this.#load(remote)).record;
-      if (current === undefined) return undefined;
-      return {
-        remoteRegistrationId: current.remoteRegistrationId,
-        remoteIdentity: remoteIdentityOf(current),
-      };
+      return current && sessionInfoOf(current);
     });
   }
 

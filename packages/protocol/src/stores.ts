@@ -95,9 +95,11 @@ export interface StoreChanges<Extra = unknown> {
  * Missing records are `undefined`, never an error.
  */
 export interface ProtocolStore<Extra = unknown> {
+  /** The identity of this account. One array for good: see `CryptoProvider` on private keys. */
   loadIdentityKeyPair(): Promise<KeyPair>;
   /** 0 to 2^32 - 1. */
   loadLocalRegistrationId(): Promise<number>;
+  /** The session record of one device (spec 08); also the empty record left by a deletion. */
   loadSession(address: Address): Promise<Versioned | undefined>;
   /** The identity key remembered for an account name. */
   loadIdentity(name: string): Promise<PublicKey | undefined>;

@@ -187,6 +187,7 @@ export interface ClientExtra {
 
 /** The right to talk to the relay for this profile. Ends with `release`, or with the process. */
 export interface ConnectionLease {
+  /** Give it back; the next process may have it. */
   release(): Promise<void>;
 }
 
@@ -201,8 +202,11 @@ export interface MessageQuery {
 
 /** Storage of one device. Every method may reject with StoreError; a rejected `commit` wrote nothing. */
 export interface ClientStore extends ProtocolStore<ClientExtra> {
+  /** Who this device is; `undefined` before `register`. */
   loadProfile(): Promise<Profile | undefined>;
+  /** What is known of an account, by UUID. */
   loadContact(account: string): Promise<Contact | undefined>;
+  /** What is known of the account that the relay once showed for a user name. */
   loadContactByUsername(username: string): Promise<Contact | undefined>;
   /** Rows with an id above `after` (default 0), oldest first. */
   loadOutbox(query: {
@@ -219,12 +223,16 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   loadSentMessage(id: string): Promise<MessageRow | undefined>;
   /** Highest sequence number given so far, 0 when none. */
   lastSeq(): Promise<number>;
+  /** Whether the client id, 16 bytes, was committed in `seen` and is not forgotten yet. */
   hasSeen(clientId: Uint8Array): Promise<boolean>;
+  /** Envelopes of an account that wait for a person, oldest first. */
   loadHeld(account: string): Promise<readonly HeldEnvelope[]>;
+  /** A named position in the history; 0 at first. */
   loadCursor(name: string): Promise<number>;
   /** The right to connect, or `undefined` while another holder of this store has it. Never waits. */
   ownConnection(): Promise<ConnectionLease | undefined>;
   /** Call `listener` after commits, also those of other processes. Returns what ends it. */
   watch(listener: () => void): () => void;
+  /** Let go of files and timers. Nothing may be called afterwards. */
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@
 
 /** What a socket tells. After `closed` nothing more comes. */
 export interface SocketEvents {
+  /** Messages may be sent from now on. */
   opened(): void;
   /** One whole message, owned by the receiver. */
   received(message: Uint8Array<ArrayBuffer>): void;
@@ -25,6 +26,7 @@ export interface SocketClosed {
 export interface Socket {
   /** Queue one message. Dropped silently when the socket is gone: `closed` tells. */
   send(message: Uint8Array<ArrayBuffer>): void;
+  /** Hang up. May be called more than once; `closed` follows. */
   close(): void;
 }
 

@@ -51,6 +51,7 @@ function workshop(decrypt?: () => void) {
     operations,
     directory: {} as Directory,
     self: { account: ACCOUNT, device: 1 },
+    onOpened: () => undefined,
     tell(op: RequestOp) {
       if (op.kind === 'ack') {
         log.push('acknowledged');

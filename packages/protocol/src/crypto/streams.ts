@@ -8,6 +8,7 @@ import type { Bytes } from '../bytes.js';
 
 /** A hash or MAC in progress. */
 export interface DigestStream {
+  /** Take `bytes` in, any number of them. */
   update(bytes: Uint8Array): void;
   /** The digest of everything so far, 32 bytes; the stream goes on. */
   snapshot(): Bytes;
@@ -21,8 +22,12 @@ export interface CbcStream {
 
 /** The streaming primitives. */
 export interface StreamProvider {
+  /** SHA-256 of a stream. */
   sha256(): DigestStream;
+  /** HMAC-SHA-256 of a stream, not truncated. `key` may have any length. */
   hmacSha256(key: Uint8Array): DigestStream;
+  /** AES-256-CBC. `key` is 32 bytes, `iv` 16. */
   cbcEncrypt(key: Uint8Array, iv: Uint8Array): CbcStream;
+  /** The inverse. `key` is 32 bytes, `iv` 16. */
   cbcDecrypt(key: Uint8Array, iv: Uint8Array): CbcStream;
 }

@@ -3,7 +3,7 @@
  * message. spec/12-envelope.md. The relay package imports this entry and no other.
  */
 export { type Bytes, copyBytes, fromHex, samePublicBytes, toHex } from '../bytes.js';
-export { verifyXeddsa } from '../crypto/xeddsa.js';
+export { verifyXeddsa, type Sha512 } from '../crypto/xeddsa.js';
 export {
   DecodeError,
   LimitError,

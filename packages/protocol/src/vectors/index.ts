@@ -20,7 +20,7 @@ import { PRIMITIVES } from './primitives.js';
 import { RELAY } from './relay.js';
 import { SESSIONS } from './sessions.js';
 
-export type { FieldType, Fields, Json, VectorOperation } from './operation.js';
+export type { FieldType, Fields, Input, Json, Outcome, VectorOperation } from './operation.js';
 
 /** Version of the format and of the set. A change that breaks readers raises it. */
 export const VECTORS_VERSION = 1;

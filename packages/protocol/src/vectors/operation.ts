@@ -40,7 +40,9 @@ export type FieldType = string;
 
 /** What an operation gave. */
 export interface Outcome {
+  /** What a vector's `expect.output` is compared with. */
   readonly output: Fields;
+  /** Values on the way. */
   readonly intermediate?: Fields;
 }
 
@@ -56,6 +58,7 @@ export interface VectorOperation {
   readonly source: string;
   readonly input: Readonly<Record<string, FieldType>>;
   readonly output: Readonly<Record<string, FieldType>>;
+  /** Do it. Throws a QasidError for input that the specification refuses. */
   readonly run: (input: Input, crypto: CryptoProvider) => Outcome | Promise<Outcome>;
 }
 
@@ -67,10 +70,12 @@ export class Input {
     this.#fields = fields;
   }
 
+  /** Whether there is a value, and not null. */
   has(name: string): boolean {
     return this.#fields[name] !== undefined && this.#fields[name] !== null;
   }
 
+  /** Bytes, written in hex. */
   hex(name: string): Bytes {
     const value = this.#fields[name];
     const bytes = typeof value === 'string' ? fromHex(value) : undefined;
@@ -78,32 +83,38 @@ export class Input {
     return bytes;
   }
 
+  /** Bytes, or `undefined` when there is no value. */
   hexOr(name: string): Bytes | undefined {
     return this.has(name) ? this.hex(name) : undefined;
   }
 
+  /** A safe integer. */
   integer(name: string): number {
     const value = this.#fields[name];
     if (!Number.isSafeInteger(value)) throw malformed(name, 'integer');
     return value as number;
   }
 
+  /** A string. */
   text(name: string): string {
     const value = this.#fields[name];
     if (typeof value !== 'string') throw malformed(name, 'text');
     return value;
   }
 
+  /** Objects in an array, each to be read like the whole. */
   list(name: string): readonly Input[] {
     const value = this.#fields[name];
     if (!Array.isArray(value)) throw malformed(name, 'list');
     return value.map((item) => new Input(item as Fields));
   }
 
+  /** 33 bytes. */
   publicKey(name: string): PublicKey {
     return toPublicKey(this.hex(name));
   }
 
+  /** 32 bytes. */
   privateKey(name: string): PrivateKey {
     return toPrivateKey(this.hex(name));
   }
@@ -114,10 +125,12 @@ export class Input {
     return { secret, public: crypto.x25519PublicKey(secret) };
   }
 
+  /** 1569 bytes. */
   kemPublicKey(name: string): KemPublicKey {
     return toKemPublicKey(this.hex(name));
   }
 
+  /** With its type byte; the length is checked. */
   kemSecretKey(name: string): KemSecretKey {
     return toKemSecretKey(this.hex(name));
   }

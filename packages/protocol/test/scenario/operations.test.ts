@@ -338,6 +338,7 @@ t.test('session info says whom we talk to', async (t) => {
   t.strictSame(await a.operations.sessionInfo(b.address), {
     remoteRegistrationId: b.registrationId,
     remoteIdentity: b.identity.public,
+    postQuantum: { epoch: 1, messagesSinceEpoch: 2, sent: 1, received: 1 },
   });
 });
 
