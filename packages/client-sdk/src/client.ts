@@ -81,7 +81,7 @@ export class QasidClient implements AsyncDisposable {
     this.#devices = new Devices(this.#platform, {
       engine: () => this.#requireEngine(),
       profile: () => this.#profile,
-      adopted: (profile) => this.#adopt(profile),
+      adopted: (profile) => this.#run(profile),
     });
   }
 
@@ -317,9 +317,7 @@ export class QasidClient implements AsyncDisposable {
     });
   }
 
-  /**
-   * Where a reader of the history stands, kept in the store under `name`; 0 at first.
-   */
+  /** Where a reader of the history stands, kept in the store under `name`; 0 at first. */
   async cursor(name: string): Promise<number> {
     return this.#platform.store.loadCursor(name);
   }
@@ -367,10 +365,6 @@ export class QasidClient implements AsyncDisposable {
     this.#engine = engine;
     this.#sending.use(engine, profile);
     if (this.#autoConnect) engine.start();
-  }
-
-  #adopt(profile: Profile): void {
-    this.#run(profile);
   }
 
   #makeEngine(profile: Profile): Engine {
