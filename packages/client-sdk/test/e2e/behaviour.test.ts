@@ -48,6 +48,18 @@ t.test('two clients of one profile register at once and stay', async (t) => {
   await sees.reach(2);
 });
 
+t.test('a client that registered and closed leaves nothing running', async (t) => {
+  const relay = await testRelay(t);
+  for (const username of ['ann', 'ben', 'cid']) {
+    const store = new MemoryStore();
+    const client = await person(t, relay, username, { store });
+    await client.close();
+    // Whatever still ran would take the connection now.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    t.ok(await store.ownConnection(), username);
+  }
+});
+
 t.test('registering over a relay that dies at any moment', async (t) => {
   const relay = await testRelay(t);
   for (let allowed = 0; allowed < 4; allowed++) {
