@@ -51,6 +51,9 @@ t.test(`into a pipe: nothing twice, what is in doubt is named, seed ${seed}`, as
     if (seen().size + (await inDoubt()).length >= sender.queued.size) break;
     await pause(300);
   }
+  // A receiver that was started a moment ago cannot end cleanly yet: one more message shows that it is up.
+  t.equal((await qasid(home, ['--profile', 'alice', 'send', 'bob', 'the end'])).code, 0);
+  for (let wait = 0; wait < 200 && !seen().has('the end'); wait++) await pause(300);
   t.equal(await receiver.kill('SIGTERM'), 0, 'the receiver ends cleanly');
   const named = await inDoubt();
   t.comment(`${rounds} kills, ${seen().size} shown, ${named.length} in doubt`);
