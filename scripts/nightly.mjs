@@ -3,6 +3,8 @@
 //
 // QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS and QASID_KILL_ROUNDS set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
+//
+// Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
@@ -76,7 +78,12 @@ console.log(
   `seed ${seed}; ${env.QASID_MUTATIONS} mutations a decoder, ${env.QASID_INTEROP_MESSAGES} messages, ` +
     `${env.QASID_PARITY_INPUTS} inputs to both implementations, ${env.QASID_KILL_ROUNDS} kills`,
 );
-for (const [title, files] of groups) {
+const only = process.argv.slice(2);
+const isWanted = (title) => (file) =>
+  only.length === 0 || only.some((part) => `${title}: ${file}`.includes(part));
+for (const [title, all] of groups) {
+  const files = all.filter(isWanted(title));
+  if (all.length > 0 && files.length === 0) continue;
   if (files.length === 0) {
     failed++;
     console.log(`not ok: ${title}: no test files found`);
@@ -98,6 +105,10 @@ for (const [title, files] of groups) {
     }
     console.log(`  ${Math.round((Date.now() - started) / 1000)} s`);
   }
+}
+if (passed + failed === 0) {
+  failed++;
+  console.log(`not ok: nothing is called ${only.join(', ')}`);
 }
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
