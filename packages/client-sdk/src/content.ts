@@ -12,6 +12,7 @@ import {
   copyBytes,
   type Bytes,
 } from '@qasid/protocol';
+import { ENVELOPE_BUCKETS } from '@qasid/protocol/envelope';
 
 /** What a message says. `unknown` is content of a newer version: kept, and shown as such. */
 export type ContentBody =
@@ -124,14 +125,6 @@ function readSent(bytes: Uint8Array): ContentBody {
   if (account?.length !== 16 || content === undefined) return { kind: 'unknown' };
   return { kind: 'sent', account, content };
 }
-
-/**
- * Sizes of an envelope at the relay: all the relay learns of a message's length. Lower steps: less waste,
- * more told. Spec 12.
- */
-export const ENVELOPE_BUCKETS: readonly number[] = [
-  512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536,
-];
 
 /**
  * Bytes between padded content and the envelope around it, at most, for a message of an answered session:

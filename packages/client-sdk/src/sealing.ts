@@ -10,9 +10,9 @@ import {
   type Operations,
   type PreKeyBundle,
 } from '@qasid/protocol';
-import { encodeEnvelope, parseAccountText } from '@qasid/protocol/envelope';
+import { ENVELOPE_BUCKETS, encodeEnvelope, parseAccountText } from '@qasid/protocol/envelope';
 
-import { CONTENT_ID_BYTES, encodeContent, ENVELOPE_BUCKETS, padContent } from './content.js';
+import { CONTENT_ID_BYTES, encodeContent, padContent } from './content.js';
 import type { StallWatch } from './stalls.js';
 import type { ClientExtra, ClientStore, Contact, ListedDevice, OutboxPart } from './stores/port.js';
 

@@ -89,6 +89,12 @@ export const MAX_SENDER_KEY_STATES = 5;
 /** Bytes of one envelope at a relay, padded. Lower: more attachments. Higher: queues fill faster. Spec 12. */
 export const MAX_ENVELOPE_BYTES = 65_536;
 
+/** Sizes of a body at a relay: all it learns of a message's length. Lower steps: less waste, more told.
+ *  Spec 12 §5. */
+export const ENVELOPE_BUCKETS: readonly number[] = [
+  512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536,
+];
+
 /** Bytes of one relay frame. A frame carries a whole prekey upload or 8 envelopes. Spec 12. */
 export const MAX_FRAME_BYTES = 1_048_576;
 

@@ -47,6 +47,8 @@ export interface RelayConfig {
   readonly logLevel: LogLevel;
   readonly retentionDays: number;
   readonly devicesMax: number;
+  /** Refuse bodies that have none of the sizes of chapter 12 §5. */
+  readonly requirePadding: boolean;
   /** What one mailbox may hold. */
   readonly mailboxEnvelopesMax: number;
   readonly mailboxBytesMax: number;
@@ -80,6 +82,7 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   logLevel: 'warn',
   retentionDays: 30,
   devicesMax: 8,
+  requirePadding: true,
   mailboxEnvelopesMax: 10_000,
   mailboxBytesMax: 64 * 1024 * 1024,
   prekeysLow: 10,
@@ -130,6 +133,7 @@ export function checkConfig(options: RelayOptions): RelayConfig {
   oneOf(config, 'synchronous', ['FULL', 'NORMAL']);
   oneOf(config, 'transport', ['auto', 'uws', 'ws']);
   oneOf(config, 'logLevel', ['trace', 'debug', 'info', 'warn', 'error', 'silent']);
+  isFlag(config, 'requirePadding');
   inRange(config, 'port', 0, 65_535);
   inRange(config, 'retentionDays', 1, 45);
   inRange(config, 'devicesMax', 1, 127);
@@ -158,6 +162,10 @@ function inRange(config: RelayConfig, name: KeysOf<number>, low: number, high: n
   if (!Number.isInteger(value) || value < low || value > high) {
     throw wrong(name, `must be a whole number from ${low} to ${high}`);
   }
+}
+
+function isFlag(config: RelayConfig, name: KeysOf<boolean>): void {
+  if (typeof config[name] !== 'boolean') throw wrong(name, 'must be true or false');
 }
 
 function oneOf(config: RelayConfig, name: KeysOf<string>, values: readonly string[]): void {

@@ -1,6 +1,6 @@
 // Content and padding: every length lands on a step, every damage is a typed error.
 import { DecodeError, ProtoWriter, samePublicBytes } from '@qasid/protocol';
-import { encodeEnvelope, type AccountId } from '@qasid/protocol/envelope';
+import { encodeEnvelope, ENVELOPE_BUCKETS, type AccountId } from '@qasid/protocol/envelope';
 import fc from 'fast-check';
 import t from 'tap';
 
@@ -8,7 +8,6 @@ import {
   CONTENT_BYTES_MAX,
   decodeContent,
   encodeContent,
-  ENVELOPE_BUCKETS,
   MESSAGE_OVERHEAD_BYTES,
   padContent,
   unpadContent,

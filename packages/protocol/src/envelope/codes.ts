@@ -19,6 +19,7 @@ export const RELAY_CODES = {
   NOT_FOUND: 13,
   USERNAME_TAKEN: 14,
   VERSION_CONFLICT: 15,
+  NOT_PADDED: 16,
 } as const;
 
 /** Name of an answer. */

@@ -13,6 +13,7 @@ export {
   VerificationError,
 } from '../errors.js';
 export {
+  ENVELOPE_BUCKETS,
   MAX_ENVELOPE_BYTES,
   MAX_FRAME_BYTES,
   MAX_PREKEYS_PER_UPLOAD,

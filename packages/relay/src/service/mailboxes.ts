@@ -12,6 +12,7 @@ import {
 import type { Cancel } from '../clock.js';
 import { checkAddressing, type AddressingFault } from '../protocol/addressing.js';
 import type { Authorised } from '../protocol/connection.js';
+import { isPadded } from '../protocol/padding.js';
 import { CONFIRMED, type Reply, refused } from '../protocol/replies.js';
 import type { AppendWrite, Write, WriteResults } from '../store/port.js';
 import { type Context, storeRefusal } from './context.js';
@@ -100,10 +101,11 @@ export class Mailboxes {
   }
 
   #refuseEarly(who: Authorised, op: SendRequest): Reply | undefined {
-    const { isDraining, writer, budgets, clock } = this.#context;
+    const { isDraining, writer, budgets, clock, config } = this.#context;
     let bytes = 0;
     for (const { body } of op.parts) {
       if (body.length > MAX_ENVELOPE_BYTES) return refused('TOO_LARGE');
+      if (config.requirePadding && !isPadded(body.length)) return refused('NOT_PADDED');
       bytes += body.length;
     }
     if (isDraining) return refused('DRAINING', 2_000);

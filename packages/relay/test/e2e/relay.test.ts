@@ -30,6 +30,7 @@ async function relayFor(t: Test, options: RelayOptions = {}): Promise<RunningRel
     directory,
     quotas: NO_QUOTAS,
     logLevel: 'silent',
+    requirePadding: false,
     ...options,
   });
   t.teardown(async () => {
@@ -382,7 +383,14 @@ function scenarios(t: Test, options: RelayOptions): void {
     const directory = mkdtempSync(join(tmpdir(), 'qasid-relay-'));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
     const start = (port = 0): Promise<RunningRelay> =>
-      startRelay({ ...options, port, directory, quotas: NO_QUOTAS, logLevel: 'silent' });
+      startRelay({
+        requirePadding: false,
+        ...options,
+        port,
+        directory,
+        quotas: NO_QUOTAS,
+        logLevel: 'silent',
+      });
     const relay = await start();
     const [alice, bob] = [newPerson(), newPerson()];
     const a = await TestClient.register(relay.url, alice);

@@ -147,6 +147,7 @@ t.test('options are checked, filled in, frozen', async (t) => {
     ['logLevel', { store: 'memory', logLevel: 'loud' }],
     ['retentionDays', { store: 'memory', retentionDays: 46 }],
     ['devicesMax', { store: 'memory', devicesMax: 0 }],
+    ['requirePadding', { store: 'memory', requirePadding: 'yes' }],
     ['colour', { store: 'memory', colour: 'red' }],
     ['quotas.sends', { store: 'memory', quotas: { sends: { burst: 0, perSecond: 1 } } }],
   ];
