@@ -10,6 +10,7 @@ import { CliError, EXIT, type ExitCode } from './exit-codes.js';
 import { codeOf } from './explain.js';
 import { STDOUT, type Output } from './output.js';
 import { profileNamed } from './profile.js';
+import { addRelayCommands } from './relay-args.js';
 
 /** Options every command takes, before or after its name. */
 interface GlobalOptions {
@@ -82,24 +83,7 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .showSuggestionAfterError(false)
     .addHelpText('after', HELP);
 
-  const relay = program.command('relay').description('run the server that passes messages on');
-  relay
-    .command('start')
-    .description('start a relay; prints its address')
-    .option('--listen <address>', 'host:port; port 0 takes a free one', '127.0.0.1:7443')
-    .option('--data <directory>', 'where to keep its database (default: relay in QASID_HOME)')
-    .action(async (options: { listen: string; data?: string }) => {
-      const { relayStart } = await import('./commands/relay-start.js');
-      finish(await relayStart(context(), options));
-    });
-  relay
-    .command('show')
-    .description('show what a relay has stored, as its operator sees it')
-    .option('--data <directory>', 'its folder (default: relay in QASID_HOME)')
-    .action(async (options: { data?: string }) => {
-      const { relayShow } = await import('./commands/relay-show.js');
-      finish(await relayShow(context(), options));
-    });
+  const relay = addRelayCommands(program, context, finish);
 
   program
     .command('register')

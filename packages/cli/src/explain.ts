@@ -4,6 +4,8 @@
  * Branches on `code`, never on the class: two copies of a package break `instanceof`. An error that is not
  * known here is a defect of ours and says so; its text is shown, its stack only with `QASID_DEBUG`.
  */
+import type { ConfigProblem } from '@qasid/relay';
+
 import { CliError, EXIT, type ExitCode } from './exit-codes.js';
 import { systemReason } from './prompt.js';
 
@@ -30,7 +32,10 @@ export function explain(error: unknown): Explanation {
   const hint = (error as { hint?: unknown } | null | undefined)?.hint;
   if (code?.startsWith('RELAY_') === true && typeof hint === 'string') {
     const exitCode = code === 'RELAY_CONFIG' ? EXIT.usage : EXIT.failed;
-    return { exitCode, message: (error as Error).message, hints: [hint] };
+    const problems = (error as { problems?: readonly ConfigProblem[] }).problems ?? [];
+    // The message names the first problem; people want to correct all of them at once.
+    const hints = problems.length < 2 ? [hint] : problems.flatMap(problemLines);
+    return { exitCode, message: (error as Error).message, hints };
   }
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
     return { exitCode: EXIT.failed, message: systemReason(error), hints: [] };
@@ -41,6 +46,10 @@ export function explain(error: unknown): Explanation {
     message: code === undefined ? `unexpected: ${text}` : `${text} (${code})`,
     hints: code === undefined ? ['this is a defect of qasid: please report it'] : [],
   };
+}
+
+function problemLines({ key, message, hint, place }: ConfigProblem): readonly string[] {
+  return [`${place === undefined ? '' : `${place}: `}${key} ${message}: ${hint}`];
 }
 
 /** The stable code of an error, if it has one. */

@@ -1,8 +1,8 @@
 /**
- * 13 Relay §8. Options of a relay, checked and frozen, with their defaults.
+ * 13 Relay §8. Options of a relay, with their defaults. Each also has an entry in config/options.ts: its
+ * section in the file, its kind, and what it is for. config/check.ts checks them.
  */
-import { MAX_ENVELOPE_BYTES, MAX_FRAME_BYTES } from '@qasid/protocol/envelope';
-import { RelayError } from './errors.js';
+import type { Danger } from './config/dangers.js';
 import type { LogLevel } from './observe/log.js';
 import type { BucketRule } from './protocol/quota.js';
 
@@ -63,6 +63,8 @@ export interface RelayConfig {
   /** A full window without any acknowledgement for so long closes the socket, in milliseconds. */
   readonly ackTimeoutMs: number;
   readonly quotas: Quotas;
+  /** Dangerous settings that are meant; see `DANGERS`. */
+  readonly iKnow: readonly Danger[];
 }
 
 /** What a caller gives: everything has a default, `directory` for the SQLite store excepted. */
@@ -104,6 +106,7 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     registrationsTotal: { burst: 1_000, perSecond: 5 },
     failedAuth: { burst: 10, perSecond: 1 / 60 },
   }),
+  iKnow: Object.freeze([]),
 });
 
 /** Quotas that never refuse: for load tests, and for nothing that is reachable by others. */
@@ -112,66 +115,3 @@ export const NO_QUOTAS: Quotas = Object.freeze(
     Object.keys(DEFAULT_CONFIG.quotas).map((name) => [name, { burst: 1e12, perSecond: 1e12 }]),
   ) as unknown as Quotas,
 );
-
-/** Check options and fill in defaults. @throws RelayError `RELAY_CONFIG` naming the option. */
-export function checkConfig(options: RelayOptions): RelayConfig {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  );
-  const unknown = Object.keys(given).find((name) => !(name in DEFAULT_CONFIG));
-  if (unknown !== undefined) throw wrong(unknown, 'is not an option');
-  const config: RelayConfig = {
-    ...DEFAULT_CONFIG,
-    ...given,
-    quotas: { ...DEFAULT_CONFIG.quotas, ...options.quotas },
-  };
-  if (config.store === 'sqlite' && !config.directory) {
-    throw wrong('directory', 'is needed for the SQLite store');
-  }
-  oneOf(config, 'store', ['sqlite', 'memory']);
-  oneOf(config, 'storeThread', ['main', 'worker']);
-  oneOf(config, 'synchronous', ['FULL', 'NORMAL']);
-  oneOf(config, 'transport', ['auto', 'uws', 'ws']);
-  oneOf(config, 'logLevel', ['trace', 'debug', 'info', 'warn', 'error', 'silent']);
-  isFlag(config, 'requirePadding');
-  inRange(config, 'port', 0, 65_535);
-  inRange(config, 'retentionDays', 1, 45);
-  inRange(config, 'devicesMax', 1, 127);
-  inRange(config, 'mailboxEnvelopesMax', 1, 10_000_000);
-  inRange(config, 'mailboxBytesMax', MAX_ENVELOPE_BYTES, 2 ** 40);
-  inRange(config, 'prekeysLow', 0, 400);
-  inRange(config, 'windowEnvelopes', 1, 4_096);
-  inRange(config, 'windowBytes', MAX_ENVELOPE_BYTES, 2 ** 26);
-  inRange(config, 'creditParts', 1, 4_096);
-  inRange(config, 'creditBytes', MAX_FRAME_BYTES, 2 ** 26);
-  inRange(config, 'outBufferBytes', 16_384, 2 ** 26);
-  inRange(config, 'ackTimeoutMs', 100, 3_600_000);
-  for (const [name, rule] of Object.entries(config.quotas)) {
-    const isRule = rule.burst >= 1 && rule.perSecond >= 0;
-    if (!isRule) throw wrong(`quotas.${name}`, 'needs burst >= 1 and perSecond >= 0');
-  }
-  return Object.freeze({ ...config, quotas: Object.freeze(config.quotas) });
-}
-
-type KeysOf<Value> = {
-  [Key in keyof RelayConfig]: RelayConfig[Key] extends Value ? Key : never;
-}[keyof RelayConfig];
-
-function inRange(config: RelayConfig, name: KeysOf<number>, low: number, high: number): void {
-  const value = config[name];
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw wrong(name, `must be a whole number from ${low} to ${high}`);
-  }
-}
-
-function isFlag(config: RelayConfig, name: KeysOf<boolean>): void {
-  if (typeof config[name] !== 'boolean') throw wrong(name, 'must be true or false');
-}
-
-function oneOf(config: RelayConfig, name: KeysOf<string>, values: readonly string[]): void {
-  if (!values.includes(config[name])) throw wrong(name, `must be one of ${values.join(', ')}`);
-}
-
-function wrong(name: string, what: string): RelayError {
-  return new RelayError('RELAY_CONFIG', `${name} ${what}`, `correct ${name}`);
-}

@@ -2,8 +2,12 @@
  * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
  */
 export type { Clock } from './clock.js';
+export { checkConfig, type NameOf, type Profile, profileOf } from './config/check.js';
+export { type ConfigSources, type LoadedConfig, loadConfig } from './config/load.js';
+export { DANGERS, type Danger } from './config/dangers.js';
+export { commentedConfig, printConfig } from './config/print.js';
+export { type ConfigProblem, RelayConfigError, sentence } from './config/problems.js';
 export {
-  checkConfig,
   DEFAULT_CONFIG,
   NO_QUOTAS,
   type Quotas,

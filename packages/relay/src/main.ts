@@ -1,36 +1,40 @@
 #!/usr/bin/env node
 /**
- * 13 Relay §8. The relay as a command: `qasid-relay [--listen HOST:PORT] [--data DIR]`, and signals.
+ * 13 Relay §8. The relay as a command: `qasid-relay [--config FILE] [--set name=value]`, and signals.
  *
  * The `qasid relay` command of the CLI offers the same with help texts.
  */
 import { parseArgs } from 'node:util';
 import type { RelayOptions } from './config.js';
+import { loadConfig } from './config/load.js';
+import { RelayConfigError, sentence } from './config/problems.js';
 import { RelayError } from './errors.js';
 import { startRelay } from './relay.js';
 
-/** Options from arguments and environment. @throws RelayError `RELAY_CONFIG` */
+/** Options from file, environment and arguments. @throws RelayError `RELAY_CONFIG` */
 function readOptions(): RelayOptions {
+  const { config: file, set = [], ...flags } = readArguments();
+  const settings = Object.entries(flags).map(
+    ([name, value]) => `${name.replaceAll('-', '_')}=${value}`,
+  );
+  const fallback = { directory: './qasid-relay' };
+  const sources = { file, environment: process.env, settings: [...settings, ...set], fallback };
+  return loadConfig(sources).options;
+}
+
+function readArguments() {
   try {
-    const { values } = parseArgs({
+    return parseArgs({
       options: {
-        listen: { type: 'string', default: process.env.QASID_RELAY_LISTEN ?? '127.0.0.1:7443' },
-        data: { type: 'string', default: process.env.QASID_RELAY_DATA ?? './qasid-relay' },
-        transport: { type: 'string', default: 'auto' },
-        'store-thread': { type: 'string', default: 'main' },
-        'log-level': { type: 'string', default: 'warn' },
+        config: { type: 'string' },
+        set: { type: 'string', multiple: true },
+        listen: { type: 'string' },
+        data: { type: 'string' },
+        transport: { type: 'string' },
+        'store-thread': { type: 'string' },
+        'log-level': { type: 'string' },
       },
-    });
-    const at = values.listen.lastIndexOf(':');
-    return {
-      host: values.listen.slice(0, at).replace(/^\[|\]$/g, ''),
-      port: Number(values.listen.slice(at + 1)),
-      directory: values.data,
-      // Checked by `checkConfig`, like everything else here.
-      transport: values.transport as 'auto',
-      storeThread: values['store-thread'] as 'main',
-      logLevel: values['log-level'] as 'warn',
-    };
+    }).values;
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : 'wrong arguments';
     throw new RelayError('RELAY_CONFIG', message, 'see the README of @qasid/relay', { cause });
@@ -38,10 +42,13 @@ function readOptions(): RelayOptions {
 }
 
 function report(error: unknown): void {
+  const problems = error instanceof RelayConfigError ? error.problems : [];
   const lines =
-    error instanceof RelayError
-      ? [`error: ${error.message} (${error.code})`, `hint: ${error.hint}`]
-      : [`error: internal fault (${error instanceof Error ? error.name : 'unknown'})`];
+    problems.length > 0
+      ? problems.flatMap((one) => [`error: ${sentence(one)} (RELAY_CONFIG)`, `hint: ${one.hint}`])
+      : error instanceof RelayError
+        ? [`error: ${error.message} (${error.code})`, `hint: ${error.hint}`]
+        : [`error: internal fault (${error instanceof Error ? error.name : 'unknown'})`];
   for (const line of lines) process.stderr.write(`qasid-relay: ${line}\n`);
 }
 

@@ -3,7 +3,8 @@
  */
 import { MAX_FRAME_BYTES, type RelayId, type StoreError } from '@qasid/protocol/envelope';
 import { type Clock, systemClock } from './clock.js';
-import { checkConfig, type RelayConfig, type RelayOptions } from './config.js';
+import type { RelayConfig, RelayOptions } from './config.js';
+import { checkConfig, type Profile, profileOf } from './config/check.js';
 import { relayCrypto } from './crypto.js';
 import { loadRelayId, prepareDirectory, temporaryRelayId } from './data-directory.js';
 import { RelayError } from './errors.js';
@@ -28,6 +29,8 @@ export interface RunningRelay {
   readonly relayId: RelayId;
   /** The transport that is in use. */
   readonly transport: 'uws' | 'ws';
+  /** How it is run: what is dangerous about its settings. */
+  readonly profile: Profile;
   /** Resolves, with the reason, when the relay cannot go on and has stopped confirming. */
   readonly failed: Promise<RelayError>;
   /** What is stored, as sums. */
@@ -128,12 +131,16 @@ export async function startRelay(
   services.mailboxes.startSweeping();
   const { port } = listening;
   log.write('info', 'STARTED', { port, adapter: transportName });
+  const profile = profileOf(config);
+  const level = profile.name === 'acknowledged' ? 'warn' : 'info';
+  for (const code of profile.dangers) log.write(level, 'DANGEROUS', { code });
   let closing: Promise<void> | undefined;
   return {
     url: `ws://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     port,
     relayId,
     transport: transportName,
+    profile,
     failed,
     totals: () => store.totals(),
     close: () => {

@@ -29,6 +29,7 @@ export interface LogFields {
 export type LogEvent =
   | 'STARTED'
   | 'STOPPED'
+  | 'DANGEROUS'
   | 'DRAINING'
   | 'FALLBACK_TRANSPORT'
   | 'SOCKET_OPEN'

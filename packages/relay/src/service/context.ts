@@ -12,6 +12,7 @@ import { BucketTable } from '../protocol/quota.js';
 import { type Reply, refused } from '../protocol/replies.js';
 import type { GroupCommit } from '../store/group-commit.js';
 import type { RelayStore } from '../store/port.js';
+import { isLoopback } from '../transport/loopback.js';
 
 /** Shared by all services of one relay. */
 export interface Context {
@@ -115,10 +116,6 @@ export function networkPrefix(address: string): string {
   while (groups.length + last.length < 8) groups.push('0');
   const all = [...groups, ...last].map((group) => Number.parseInt(group, 16) || 0);
   return `${all.slice(0, 3).join(':')}:${(all[3] ?? 0) & 0xff00}`;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -1,0 +1,71 @@
+/**
+ * The command line of the relay's commands: `qasid relay …`.
+ */
+import type { Command } from 'commander';
+
+import type { Context } from './context.js';
+import type { ExitCode } from './exit-codes.js';
+
+/** Options of a relay, from every place they may stand. */
+export interface RelaySourceOptions {
+  readonly config?: string;
+  readonly listen?: string;
+  readonly data?: string;
+  readonly set?: readonly string[];
+}
+
+/** Add `relay` and what is below it. @returns The `relay` command. */
+export function addRelayCommands(
+  program: Command,
+  context: () => Context,
+  finish: (code: ExitCode) => void,
+): Command {
+  const relay = program.command('relay').description('run the server that passes messages on');
+  withSources(relay.command('start').description('start a relay; prints its address')).action(
+    async (options: RelaySourceOptions) => {
+      const { relayStart } = await import('./commands/relay-start.js');
+      finish(await relayStart(context(), options));
+    },
+  );
+  relay
+    .command('init')
+    .description('write a commented configuration and make the data directory')
+    .argument('[file]', 'where to write it', 'relay.toml')
+    .option('--listen <address>', 'host:port to listen on')
+    .option('--data <directory>', 'where to keep its database (default: relay-data beside FILE)')
+    .option('--set <name=value>', 'any other option of the file', collect)
+    .action(async (file: string, options: RelaySourceOptions) => {
+      const { relayInit } = await import('./commands/relay-init.js');
+      finish(await relayInit(context(), file, options));
+    });
+  relay
+    .command('check-config')
+    .description('check a configuration and print what is in force')
+    .argument('[file]', 'the file (default: the one QASID_RELAY_CONFIG names, or none)')
+    .option('--set <name=value>', 'any option of the file', collect)
+    .action(async (file: string | undefined, options: RelaySourceOptions) => {
+      const { relayCheckConfig } = await import('./commands/relay-check-config.js');
+      finish(await relayCheckConfig(context(), { ...options, ...(file && { config: file }) }));
+    });
+  relay
+    .command('show')
+    .description('show what a relay has stored, as its operator sees it')
+    .option('--data <directory>', 'its folder (default: relay in QASID_HOME)')
+    .action(async (options: { data?: string }) => {
+      const { relayShow } = await import('./commands/relay-show.js');
+      finish(await relayShow(context(), options));
+    });
+  return relay;
+}
+
+function withSources(command: Command): Command {
+  return command
+    .option('--config <file>', 'its configuration; see qasid relay init')
+    .option('--listen <address>', 'host:port; port 0 takes a free one')
+    .option('--data <directory>', 'where to keep its database (default: relay in QASID_HOME)')
+    .option('--set <name=value>', 'any other option of the file', collect);
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}

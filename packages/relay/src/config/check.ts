@@ -1,0 +1,142 @@
+/**
+ * 13 Relay §8. Options checked as a whole: every value against its kind, and what must hold between them.
+ */
+import { DEFAULT_CONFIG, type Quotas, type RelayConfig, type RelayOptions } from '../config.js';
+import { isLoopback } from '../transport/loopback.js';
+import { DANGERS, type Danger } from './dangers.js';
+import { OPTION_KEYS, OPTIONS, type OptionKind, QUOTA_KEYS } from './options.js';
+import { type ConfigProblem, failOn, unknownName } from './problems.js';
+
+/** Where an option was set, for messages: the name as spelt there, and the place. */
+export type NameOf = (key: string) => { readonly key: string; readonly place?: string } | undefined;
+
+/** Check options and fill in defaults. @throws RelayError `RELAY_CONFIG`, listing every problem. */
+export function checkConfig(options: RelayOptions, nameOf: NameOf = () => undefined): RelayConfig {
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const problems: ConfigProblem[] = Object.keys(given)
+    .filter((name) => !Object.hasOwn(OPTIONS, name))
+    .map((name) => unknownName(name, OPTION_KEYS));
+  const add = (key: string, message: string, hint?: string): void => {
+    const named = nameOf(key) ?? { key };
+    problems.push({ ...named, message, hint: hint ?? `correct ${named.key}` });
+  };
+  failOn(problems);
+  const config: RelayConfig = {
+    ...DEFAULT_CONFIG,
+    ...given,
+    quotas: { ...DEFAULT_CONFIG.quotas, ...options.quotas },
+  };
+  for (const key of OPTION_KEYS) {
+    const message = wrongValue(OPTIONS[key].kind, config[key]);
+    if (message !== undefined) add(key, message);
+  }
+  checkQuotas(config.quotas, add);
+  // What follows compares values with each other: they have to be values first.
+  failOn(problems);
+  checkTogether(config, add);
+  failOn(problems);
+  return Object.freeze({ ...config, quotas: Object.freeze(config.quotas) });
+}
+
+/** How the relay is run, as the operator's status and the log tell it. */
+export interface Profile {
+  /** `development`: only this machine reaches it. `acknowledged`: dangerous settings, named in `iKnow`. */
+  readonly name: 'production' | 'acknowledged' | 'development';
+  readonly dangers: readonly Danger[];
+}
+
+/** The profile of a checked configuration. */
+export function profileOf(config: RelayConfig): Profile {
+  const dangers = dangersOf(config);
+  if (!isExposed(config)) return { name: 'development', dangers };
+  return { name: dangers.length > 0 ? 'acknowledged' : 'production', dangers };
+}
+
+type Add = (key: string, message: string, hint?: string) => void;
+
+/** What is wrong with `value`, or nothing. `undefined` is the default of options that may be absent. */
+function wrongValue(kind: OptionKind, value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  switch (kind.type) {
+    case 'text':
+    case 'path':
+      return typeof value === 'string' && value !== '' ? undefined : 'must be a text';
+    case 'flag':
+      return typeof value === 'boolean' ? undefined : 'must be true or false';
+    case 'number': {
+      const { low, high } = kind;
+      const isGood = Number.isInteger(value) && Number(value) >= low && Number(value) <= high;
+      return isGood ? undefined : `must be a whole number from ${low} to ${high}`;
+    }
+    case 'choice':
+      return kind.values.includes(String(value))
+        ? undefined
+        : `must be one of ${kind.values.join(', ')}`;
+    case 'list': {
+      const { values } = kind;
+      const isList = Array.isArray(value) && value.every((item) => typeof item === 'string');
+      if (!isList) return 'must be a list of texts';
+      const isKnown = values === undefined || value.every((item) => values.includes(item));
+      return isKnown ? undefined : `may only hold ${values.join(', ')}`;
+    }
+    case 'quotas':
+      return undefined;
+  }
+}
+
+function checkQuotas(quotas: Quotas, add: Add): void {
+  for (const [name, rule] of Object.entries(quotas)) {
+    if (!QUOTA_KEYS.some((key) => key === name)) {
+      const { message, hint } = unknownName(name, QUOTA_KEYS, undefined, 'is not a quota');
+      add(`quotas.${name}`, message, hint);
+      continue;
+    }
+    const isRule = rule?.burst >= 1 && rule.perSecond >= 0;
+    if (!isRule) add(`quotas.${name}`, 'needs burst >= 1 and per_second >= 0');
+  }
+}
+
+function checkTogether(config: RelayConfig, add: Add): void {
+  if (config.store === 'sqlite' && config.directory === undefined) {
+    add('directory', 'is needed for the SQLite store', 'name a directory on a local disk');
+  }
+  if (!isExposed(config)) return;
+  for (const danger of dangersOf(config)) {
+    if (config.iKnow.includes(danger)) continue;
+    add(
+      DANGER_KEYS[danger],
+      `is refused where others reach the relay: ${DANGERS[danger]}`,
+      `correct it, or add "${danger}" to i_know if you mean it`,
+    );
+  }
+}
+
+/** Whether anybody but programs of this machine may be on the other end. */
+function isExposed(config: RelayConfig): boolean {
+  return !isLoopback(config.host);
+}
+
+function dangersOf(config: RelayConfig): readonly Danger[] {
+  const found: Danger[] = [];
+  if (config.logLevel === 'trace' || config.logLevel === 'debug') found.push('debug-logs');
+  if (config.store === 'memory') found.push('memory-store');
+  if (QUOTA_KEYS.some((name) => isOff(config, name))) found.push('no-quotas');
+  if (isExposed(config)) found.push('plain-ws');
+  if (config.synchronous === 'NORMAL') found.push('synchronous-normal');
+  return found;
+}
+
+function isOff({ quotas }: RelayConfig, name: keyof Quotas): boolean {
+  const { burst, perSecond } = DEFAULT_CONFIG.quotas[name];
+  return quotas[name].burst >= burst * 1_000 || quotas[name].perSecond >= perSecond * 1_000;
+}
+
+const DANGER_KEYS: { readonly [Name in Danger]: string } = {
+  'debug-logs': 'logLevel',
+  'memory-store': 'store',
+  'no-quotas': 'quotas',
+  'plain-ws': 'host',
+  'synchronous-normal': 'synchronous',
+};

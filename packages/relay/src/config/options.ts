@@ -1,0 +1,181 @@
+/**
+ * 13 Relay §8. Every option once: its section in the file, its kind, and what it is for.
+ *
+ * The name of an option follows from its key: `retentionDays` is `retention_days` in the file,
+ * `QASID_RELAY_RETENTION_DAYS` in the environment and `--set retention_days=14` on the command line.
+ */
+import { MAX_ENVELOPE_BYTES, MAX_FRAME_BYTES } from '@qasid/protocol/envelope';
+import type { Quotas, RelayConfig } from '../config.js';
+import { DANGERS } from './dangers.js';
+
+/** What an option's value may be. */
+export type OptionKind =
+  | { readonly type: 'text' }
+  /** A file or directory; in the file, relative to the file. */
+  | { readonly type: 'path' }
+  | { readonly type: 'number'; readonly low: number; readonly high: number }
+  | { readonly type: 'choice'; readonly values: readonly string[] }
+  | { readonly type: 'flag' }
+  /** Texts; with `values`, only these. */
+  | { readonly type: 'list'; readonly values?: readonly string[] }
+  | { readonly type: 'quotas' };
+
+/** One option. */
+export interface OptionSpec {
+  readonly section: Section;
+  readonly kind: OptionKind;
+  /** For people: what it is for, with its unit. Never a full stop at the end. */
+  readonly about: string;
+  /** Shown as `(redacted)` wherever the configuration is printed. */
+  readonly isSecret?: true;
+}
+
+/** The sections of the file, in order. */
+export const SECTIONS = {
+  network: 'where clients connect',
+  store: 'what is kept, and how safely',
+  accounts: 'who may have an account',
+  mailboxes: 'how much waits, and how long',
+  delivery: 'windows and credits of one connection',
+  quotas: 'token buckets: how much at once (burst), and how much per second after that',
+  operation: 'logs, and what the operator has to confirm',
+} as const;
+
+/** A section of the file. */
+export type Section = keyof typeof SECTIONS;
+
+const choice = (...values: readonly string[]): OptionKind => ({ type: 'choice', values });
+const number = (low: number, high: number): OptionKind => ({ type: 'number', low, high });
+
+/** All options. A key of `RelayConfig` without an entry here does not compile. */
+export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
+  host: {
+    section: 'network',
+    kind: { type: 'text' },
+    about: 'address to listen on; 0.0.0.0 or :: for all of this machine',
+  },
+  port: { section: 'network', kind: number(0, 65_535), about: 'port; 0 for any free one' },
+  transport: {
+    section: 'network',
+    kind: choice('auto', 'uws', 'ws'),
+    about: 'auto: uWebSockets.js, or ws where that does not load',
+  },
+  directory: {
+    section: 'store',
+    kind: { type: 'path' },
+    about: "the relay's own directory, on a local disk",
+  },
+  store: { section: 'store', kind: choice('sqlite', 'memory'), about: 'memory is for tests' },
+  storeThread: { section: 'store', kind: choice('main', 'worker'), about: 'which thread commits' },
+  synchronous: {
+    section: 'store',
+    kind: choice('FULL', 'NORMAL'),
+    about: 'FULL: fsync before a send is confirmed',
+  },
+  devicesMax: { section: 'accounts', kind: number(1, 127), about: 'devices of one account' },
+  prekeysLow: {
+    section: 'accounts',
+    kind: number(0, 400),
+    about: 'one-time prekeys left at which their owner is told',
+  },
+  retentionDays: {
+    section: 'mailboxes',
+    kind: number(1, 45),
+    about: 'days an envelope waits for its device, then it is deleted',
+  },
+  mailboxEnvelopesMax: {
+    section: 'mailboxes',
+    kind: number(1, 10_000_000),
+    about: 'envelopes that may wait for one device; then senders are told MAILBOX_FULL',
+  },
+  mailboxBytesMax: {
+    section: 'mailboxes',
+    kind: number(MAX_ENVELOPE_BYTES, 2 ** 40),
+    about: 'bytes that may wait for one device',
+  },
+  requirePadding: {
+    section: 'mailboxes',
+    kind: { type: 'flag' },
+    about: 'refuse bodies whose size tells more than their bucket',
+  },
+  windowEnvelopes: {
+    section: 'delivery',
+    kind: number(1, 4_096),
+    about: 'envelopes sent to a device and not acknowledged',
+  },
+  windowBytes: {
+    section: 'delivery',
+    kind: number(MAX_ENVELOPE_BYTES, 2 ** 26),
+    about: 'the same in bytes',
+  },
+  creditParts: {
+    section: 'delivery',
+    kind: number(1, 4_096),
+    about: 'envelopes a client may send before it has an answer',
+  },
+  creditBytes: {
+    section: 'delivery',
+    kind: number(MAX_FRAME_BYTES, 2 ** 26),
+    about: 'the same in bytes',
+  },
+  outBufferBytes: {
+    section: 'delivery',
+    kind: number(16_384, 2 ** 26),
+    about: 'bytes waiting in a socket at which its delivery pauses',
+  },
+  ackTimeoutMs: {
+    section: 'delivery',
+    kind: number(100, 3_600_000),
+    about: 'milliseconds without acknowledgement after which a full window closes the socket',
+  },
+  quotas: { section: 'quotas', kind: { type: 'quotas' }, about: 'token buckets' },
+  logLevel: {
+    section: 'operation',
+    kind: choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+    about: 'lines below this level are not written',
+  },
+  iKnow: {
+    section: 'operation',
+    kind: { type: 'list', values: Object.keys(DANGERS) },
+    about: 'dangerous settings that are meant',
+  },
+};
+
+/** What each quota limits. */
+export const QUOTA_ABOUT: { readonly [Name in keyof Quotas]: string } = {
+  sends: 'sends, per device',
+  inboundBytes: 'bytes of envelopes, per receiving account',
+  prekeysPerPair: 'prekey requests, per requesting device and target account',
+  prekeysPerTarget: 'prekey requests, per target account',
+  uploads: 'uploads of prekeys and device lists, per device',
+  lookups: 'user name and device look-ups, per device',
+  lookupsTotal: 'the same, all devices together',
+  registrations: 'new accounts, per network prefix',
+  registrationsTotal: 'new accounts, altogether',
+  failedAuth: 'failed proofs, per network prefix and device',
+};
+
+/** `retentionDays` → `retention_days`. */
+export function snakeCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** The key of `name` as it stands in a file, if it is one. */
+export function optionNamed(name: string): keyof RelayConfig | undefined {
+  return OPTION_KEYS.find((key) => snakeCase(key) === name);
+}
+
+/** The quota of `name` as it stands in a file, if it is one. */
+export function quotaNamed(name: string): keyof Quotas | undefined {
+  return QUOTA_KEYS.find((key) => snakeCase(key) === name);
+}
+
+/** All keys, in the order of the file. */
+export const OPTION_KEYS: readonly (keyof RelayConfig)[] = keysOf(OPTIONS);
+
+/** All quotas, in the order of the file. */
+export const QUOTA_KEYS: readonly (keyof Quotas)[] = keysOf(QUOTA_ABOUT);
+
+function keysOf<T extends object>(value: T): readonly (keyof T)[] {
+  return Object.keys(value) as (keyof T)[];
+}
