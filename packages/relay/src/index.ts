@@ -1,6 +1,7 @@
 /**
  * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
  */
+export type { Bus, Hint, NodeId } from './bus.js';
 export type { Clock } from './clock.js';
 export { checkConfig, type NameOf, type Profile, profileOf } from './config/check.js';
 export { type ConfigSources, type LoadedConfig, loadConfig } from './config/load.js';
@@ -26,4 +27,4 @@ export {
 } from './observe/log.js';
 export type { BucketRule } from './protocol/quota.js';
 export { type RelayParts, type RunningRelay, startRelay } from './relay.js';
-export type { RelayStore, StoreTotals } from './store/port.js';
+export type { MailboxNo, QueuedEnvelope, RelayStore, StoreTotals } from './store/port.js';

@@ -2,6 +2,7 @@
  * 13 Relay. Starting and stopping: config, store, services, server, in this order and back.
  */
 import { MAX_FRAME_BYTES, type RelayId, type StoreError } from '@qasid/protocol/envelope';
+import { type Bus, createLocalBus, LOCAL_NODE } from './bus.js';
 import { type Clock, systemClock } from './clock.js';
 import type { RelayConfig, RelayOptions } from './config.js';
 import { checkConfig, type Profile, profileOf } from './config/check.js';
@@ -46,6 +47,7 @@ export interface RunningRelay {
 export interface RelayParts {
   readonly clock?: Clock;
   readonly log?: Log;
+  readonly bus?: Bus;
   readonly transport?: Transport;
   /** Wraps the store, e.g. in one that fails. */
   readonly wrapStore?: (store: RelayStore) => RelayStore;
@@ -100,6 +102,7 @@ export async function startRelay(
     relayId,
     store,
     writer,
+    bus: parts.bus ?? createLocalBus(),
     clock,
     crypto,
     log,
@@ -107,6 +110,7 @@ export async function startRelay(
     isDraining: false,
   };
   const services = createServices(context);
+  context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';
   try {
@@ -129,6 +133,7 @@ export async function startRelay(
     throw error;
   }
   services.mailboxes.startSweeping();
+  services.arrivalCheck.start();
   const { port } = listening;
   log.write('info', 'STARTED', { port, adapter: transportName });
   const profile = profileOf(config);
@@ -173,6 +178,7 @@ async function stop(services: Services, listening: Listening): Promise<void> {
   context.isDraining = true;
   listening.stopAccepting();
   services.mailboxes.stopSweeping();
+  services.arrivalCheck.stop();
   for (const connection of connections) connection.drain(0);
   // A disk that hangs must not hold up the end for ever: what was not confirmed may be lost.
   await Promise.race([

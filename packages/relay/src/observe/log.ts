@@ -40,6 +40,7 @@ export type LogEvent =
   | 'COMMIT_FAILED'
   | 'SWEPT'
   | 'SWEEP_PAUSED'
+  | 'HINTS_LOST'
   | 'CHECK_SKIPPED'
   | 'MIGRATED'
   | 'REQUEST_FAULT'

@@ -4,6 +4,7 @@
 import { createHmac } from 'node:crypto';
 import type { RelayId } from '@qasid/protocol/envelope';
 import { StoreError } from '@qasid/protocol/envelope';
+import type { Bus } from '../bus.js';
 import type { Clock } from '../clock.js';
 import type { RelayConfig } from '../config.js';
 import type { RelayCrypto } from '../crypto.js';
@@ -20,6 +21,7 @@ export interface Context {
   readonly relayId: RelayId;
   readonly store: RelayStore;
   readonly writer: GroupCommit;
+  readonly bus: Bus;
   readonly clock: Clock;
   readonly crypto: RelayCrypto;
   readonly log: Log;

@@ -31,6 +31,8 @@ export class Delivery {
   #state: 'reading' | 'live' | 'paused' | 'stopped' = 'paused';
   /** Highest number sent, or acknowledged, on this socket. */
   #sentThrough = 0;
+  /** A read found everything up to here. */
+  #readThrough = 0;
   /** Sent and not acknowledged: bytes by number, ascending. */
   readonly #unacked = new Map<number, number>();
   #unackedBytes = 0;
@@ -80,13 +82,20 @@ export class Delivery {
     this.#sink.close('REMOVED');
   }
 
-  /** An envelope was committed to the mailbox. Called in commit order. */
-  offer(row: QueuedEnvelope): void {
+  /**
+   * An envelope was committed to the mailbox. A hint: where one before it was not sent, the store is read,
+   * or an acknowledgement of this one would delete that one.
+   */
+  offer(row: QueuedEnvelope, previousSeq: number): void {
     if (this.#state !== 'live') {
       this.#isDirty = true;
       return;
     }
     if (row.seq <= this.#sentThrough) return;
+    if (previousSeq > this.#sentThrough && previousSeq > this.#readThrough) {
+      this.nudge();
+      return;
+    }
     if (!this.#canSend()) {
       this.#pause();
       return;
@@ -101,6 +110,13 @@ export class Delivery {
       this.#pause();
       this.resume();
     }
+  }
+
+  /** `seq` waits in the store. Read if it should have been sent. @returns whether that was so */
+  missed(seq: number): boolean {
+    if (this.#state !== 'live' || seq <= this.#sentThrough) return false;
+    this.nudge();
+    return true;
   }
 
   /** An envelope nobody keeps: sent now if the socket keeps up, or never. */
@@ -169,6 +185,7 @@ export class Delivery {
         for (const row of page.rows) this.#send(row);
         this.#sayWhenEmpty(page.isLast);
         if (page.isLast && !this.#isDirty) {
+          this.#readThrough = page.nextSeq - 1;
           this.#state = 'live';
           return;
         }

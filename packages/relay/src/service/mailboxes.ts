@@ -9,6 +9,7 @@ import {
   type SendRequest,
   toHex,
 } from '@qasid/protocol/envelope';
+import { type Hint, LOCAL_NODE } from '../bus.js';
 import type { Cancel } from '../clock.js';
 import { checkAddressing, type AddressingFault } from '../protocol/addressing.js';
 import type { Authorised } from '../protocol/connection.js';
@@ -72,21 +73,29 @@ export class Mailboxes {
     return CONFIRMED;
   }
 
-  /** A change became durable: push what it put into mailboxes that are online. In commit order. */
+  /** A change became durable: tell of what it put into mailboxes. In commit order. */
   durable(write: Write, result: WriteResults[Write['kind']]): void {
     if (write.kind !== 'append' || result.kind !== 'stored') return;
-    for (const [index, { mailbox, seq }] of result.placements.entries()) {
+    const { bus } = this.#context;
+    for (const [index, { mailbox, seq, previousSeq }] of result.placements.entries()) {
       const part = write.parts[index];
       if (part === undefined) continue;
       if (seq === 0) {
         // It was stored by a commit whose outcome we never learned, perhaps: let the mailbox look.
-        this.#presence.get(mailbox)?.nudge();
+        bus.publish(LOCAL_NODE, { mailbox, previousSeq, row: undefined });
         continue;
       }
       const clientId = copyBytes(part.clientId);
-      const { minute } = write;
-      this.#presence.get(mailbox)?.offer({ seq, clientId, body: part.body, minute });
+      const row = { seq, clientId, body: part.body, minute: write.minute };
+      bus.publish(LOCAL_NODE, { mailbox, previousSeq, row });
     }
+  }
+
+  /** A hint from the bus: push it to the socket that is attached here. */
+  hinted({ mailbox, previousSeq, row }: Hint): void {
+    const delivery = this.#presence.get(mailbox);
+    if (row === undefined) delivery?.nudge();
+    else delivery?.offer(row, previousSeq);
   }
 
   /** Delete expired envelopes from time to time, in slices that do not hold up sends. */

@@ -2,6 +2,7 @@
  * 13 Relay. The use cases of one relay, put together over its ports.
  */
 import { Accounts } from './accounts.js';
+import { ArrivalCheck } from './arrival-check.js';
 import type { Context } from './context.js';
 import { Mailboxes } from './mailboxes.js';
 import { Prekeys } from './prekeys.js';
@@ -20,6 +21,7 @@ export interface Services {
   readonly accounts: Accounts;
   readonly mailboxes: Mailboxes;
   readonly prekeys: Prekeys;
+  readonly arrivalCheck: ArrivalCheck;
   readonly connections: Set<Drainable>;
 }
 
@@ -32,6 +34,7 @@ export function createServices(context: Context): Services {
     accounts: new Accounts(context, presence),
     mailboxes: new Mailboxes(context, presence),
     prekeys: new Prekeys(context, presence),
+    arrivalCheck: new ArrivalCheck(context, presence),
     connections: new Set(),
   };
 }

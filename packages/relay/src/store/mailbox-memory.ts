@@ -22,6 +22,8 @@ interface Mailbox {
   lastAppendMs: number;
   /** Nothing up to this number is queued. */
   ackedThrough: number;
+  /** The highest number it was given. */
+  lastSeq: number;
 }
 
 /** Loads what is queued in a mailbox when its client ids are first needed. */
@@ -54,13 +56,14 @@ export class MailboxMemory {
   }
 
   /** What is on disk, at start. */
-  prime(mailbox: MailboxNo, envelopes: number, bytes: number): void {
+  prime(mailbox: MailboxNo, envelopes: number, bytes: number, lastSeq: number): void {
     this.#mailboxes.set(mailbox, {
       envelopes,
       bytes,
       seen: undefined,
       lastAppendMs: 0,
       ackedThrough: 0,
+      lastSeq,
     });
     this.#envelopes += envelopes;
     this.#bytes += bytes;
@@ -83,20 +86,35 @@ export class MailboxMemory {
     return this.#seenOf(mailbox).get(idKey(clientId)) ?? [];
   }
 
-  /** An envelope was inserted. */
-  added(mailbox: MailboxNo, clientId: Uint8Array, entry: Seen, bytes: number, nowMs: number): void {
+  /**
+   * An envelope was inserted.
+   *
+   * @returns The number before it in this mailbox; 0 when nothing before it waits.
+   */
+  added(
+    mailbox: MailboxNo,
+    clientId: Uint8Array,
+    entry: Seen,
+    bytes: number,
+    nowMs: number,
+  ): number {
     const key = idKey(clientId);
     const seen = this.#seenOf(mailbox);
     const before = seen.get(key);
     seen.set(key, before === undefined ? [entry] : [...before, entry]);
     this.#resize(mailbox, 1, bytes);
-    this.#get(mailbox).lastAppendMs = nowMs;
+    const known = this.#get(mailbox);
+    const previousSeq = known.lastSeq;
+    known.lastSeq = entry.seq;
+    known.lastAppendMs = nowMs;
     this.#aging.push({ mailbox, key, seq: entry.seq, atMs: nowMs });
     this.#undo.push(() => {
       if (before === undefined) seen.delete(key);
       else seen.set(key, before);
+      known.lastSeq = previousSeq;
       this.#resize(mailbox, -1, -bytes);
     });
+    return previousSeq;
   }
 
   /** Envelopes were deleted. Their client ids are still recognised for a while. */
@@ -198,6 +216,7 @@ export class MailboxMemory {
       seen: undefined,
       lastAppendMs: 0,
       ackedThrough: 0,
+      lastSeq: 0,
     };
     this.#mailboxes.set(number, fresh);
     return fresh;

@@ -9,6 +9,7 @@ import { checkAddressing } from '../protocol/addressing.js';
 import {
   type AccountRow,
   type AppendWrite,
+  type Arrivals,
   type DeviceRow,
   type MailboxNo,
   type MailboxPage,
@@ -58,6 +59,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
     lookup: async (username) => store.usernames.get(username),
     read: async (mailbox, afterSeq, rowsMax, bytesMax) =>
       store.read(mailbox, afterSeq, rowsMax, bytesMax),
+    arrivals: async (afterSeq, throughSeq) => store.arrivals(afterSeq, throughSeq),
     prekeyCounts: async (mailbox) => store.counts(mailbox),
     totals: async () => store.totals(),
     close: async () => undefined,
@@ -137,6 +139,14 @@ class MemoryStore {
     return { rows, isLast: rows.length === waiting.length, nextSeq: this.#nextSeq };
   }
 
+  arrivals(afterSeq: number, throughSeq: number): Arrivals {
+    const latest = [...this.#mailboxes].flatMap(([mailbox, { queue }]) => {
+      const row = queue.findLast(({ seq }) => seq > afterSeq && seq <= throughSeq);
+      return row === undefined ? [] : [{ mailbox, seq: row.seq }];
+    });
+    return { latest, nextSeq: this.#nextSeq };
+  }
+
   counts(number: MailboxNo): PrekeyCounts {
     const mailbox = this.#mailboxes.get(number);
     return {
@@ -186,14 +196,15 @@ class MemoryStore {
       plan.push({ part, row, mailbox, key, isKnown });
     }
     const placements: Placement[] = plan.map(({ part, row, mailbox, key, isKnown }) => {
-      if (isKnown) return { mailbox: row.mailbox, seq: 0 };
+      if (isKnown) return { mailbox: row.mailbox, seq: 0, previousSeq: 0 };
+      const previousSeq = mailbox.queue.at(-1)?.seq ?? 0;
       const seq = this.#nextSeq++;
       const clientId = copyBytes(part.clientId);
       const body = copyBytes(part.body);
       const { minute, expiresMinute } = write;
       mailbox.queue.push({ seq, clientId, body, minute, expiresMinute });
       mailbox.seen.set(key, { body, seq, atMs: nowMs });
-      return { mailbox: row.mailbox, seq };
+      return { mailbox: row.mailbox, seq, previousSeq };
     });
     return { kind: 'stored', placements };
   }

@@ -109,6 +109,11 @@ export type Write =
 export interface Placement {
   readonly mailbox: MailboxNo;
   readonly seq: number;
+  /**
+   * A number below `seq`, such that nothing between the two was ever put into this mailbox; 0 when nothing
+   * before `seq` waits there. Whoever has sent `previousSeq` may send `seq` without reading.
+   */
+  readonly previousSeq: number;
 }
 
 /** One-time prekeys left. */
@@ -198,6 +203,14 @@ export interface MailboxPage {
   readonly nextSeq: number;
 }
 
+/** Which mailboxes got something in a range of numbers. */
+export interface Arrivals {
+  /** The highest number of the range that still waits, per mailbox. */
+  readonly latest: readonly { readonly mailbox: MailboxNo; readonly seq: number }[];
+  /** Everything stored at that moment has a lower number. */
+  readonly nextSeq: number;
+}
+
 /** One-time prekeys left and the signed ones in force. */
 export interface PrekeyCounts {
   readonly oneTime: number;
@@ -239,6 +252,8 @@ export interface RelayStore {
     rowsMax: number,
     bytesMax: number,
   ): Promise<MailboxPage>;
+  /** What has a number above `afterSeq` and up to `throughSeq` and still waits, in any mailbox. */
+  arrivals(afterSeq: number, throughSeq: number): Promise<Arrivals>;
   prekeyCounts(mailbox: MailboxNo): Promise<PrekeyCounts>;
   totals(): Promise<StoreTotals>;
   /** Flush and release. */

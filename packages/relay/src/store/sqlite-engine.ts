@@ -12,6 +12,7 @@ import {
   type AccountRow,
   type AckWrite,
   type AppendWrite,
+  type Arrivals,
   type DeviceRow,
   type MailboxNo,
   type MailboxPage,
@@ -77,7 +78,9 @@ export class SqliteEngine {
       (mailbox) => this.#sql.queuedIds.all(mailbox).map(({ cid, seq }) => ({ clientId: cid, seq })),
       REPEAT_MEMORY_MS,
     );
-    for (const { mb, n, bytes } of this.#sql.sizes.all()) this.#memory.prime(mb, n, bytes);
+    for (const { mb, n, bytes, last } of this.#sql.sizes.all()) {
+      this.#memory.prime(mb, n, bytes, last);
+    }
     // Everything up to the mark may have been used before a crash: start above it.
     this.#nextSeq = (this.#sql.reserved.get()?.v ?? 0) + 1;
     this.#reservedSeq = this.#nextSeq - 1;
@@ -146,6 +149,12 @@ export class SqliteEngine {
     return { rows, isLast, nextSeq: this.#nextSeq };
   }
 
+  arrivals(afterSeq: number, throughSeq: number): Arrivals {
+    const rows = throughSeq > afterSeq ? this.#sql.arrivals.all(afterSeq, throughSeq) : [];
+    const latest = rows.map(({ mb, seq }) => ({ mailbox: mb, seq }));
+    return { latest, nextSeq: this.#nextSeq };
+  }
+
   prekeyCounts(mailbox: MailboxNo): PrekeyCounts {
     return this.#prekeys.counts(mailbox);
   }
@@ -212,15 +221,16 @@ export class SqliteEngine {
     const placements: Placement[] = [];
     for (const { part, mailbox, isRepeat } of plan) {
       if (isRepeat) {
-        placements.push({ mailbox, seq: 0 });
+        placements.push({ mailbox, seq: 0, previousSeq: 0 });
         continue;
       }
       const seq = this.#takeSeq();
       const { clientId, body } = part;
       this.#sql.insert.run(seq, mailbox, clientId, write.minute, write.expiresMinute, body);
       const sender = write.sender;
-      this.#memory.added(mailbox, clientId, { seq, sender }, body.length, nowMs);
-      placements.push({ mailbox, seq });
+      const entry = { seq, sender };
+      const previousSeq = this.#memory.added(mailbox, clientId, entry, body.length, nowMs);
+      placements.push({ mailbox, seq, previousSeq });
     }
     return { kind: 'stored', placements };
   }

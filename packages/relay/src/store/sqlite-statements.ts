@@ -33,11 +33,12 @@ export interface Statements {
   readonly rollback: Database.Statement;
   readonly reserved: Database.Statement<[], { v: number }>;
   readonly reserve: Database.Statement<[number]>;
-  readonly sizes: Database.Statement<[], { mb: number; n: number; bytes: number }>;
+  readonly sizes: Database.Statement<[], { mb: number; n: number; bytes: number; last: number }>;
   readonly insert: Database.Statement<[number, number, Uint8Array, number, number, Uint8Array]>;
   readonly body: Database.Statement<[number, number], { body: Uint8Array }>;
   readonly queuedIds: Database.Statement<[number], { cid: Uint8Array; seq: number }>;
   readonly read: Database.Statement<[number, number, number], QueueRecord>;
+  readonly arrivals: Database.Statement<[number, number], { mb: number; seq: number }>;
   readonly ackThrough: Database.Statement<[number, number], { size: number }>;
   readonly ackOne: Database.Statement<[number, number], { size: number }>;
   readonly deleteOne: Database.Statement<[number]>;
@@ -67,8 +68,8 @@ export function prepareStatements(db: Database.Database): Statements {
     rollback: db.prepare('ROLLBACK'),
     reserved: db.prepare<[], { v: number }>("SELECT v FROM meta WHERE k = 'seq_reserved'"),
     reserve: db.prepare<[number]>("UPDATE meta SET v = ? WHERE k = 'seq_reserved'"),
-    sizes: db.prepare<[], { mb: number; n: number; bytes: number }>(
-      'SELECT mb, count(*) AS n, sum(length(body)) AS bytes FROM q GROUP BY mb',
+    sizes: db.prepare<[], { mb: number; n: number; bytes: number; last: number }>(
+      'SELECT mb, count(*) AS n, sum(length(body)) AS bytes, max(seq) AS last FROM q GROUP BY mb',
     ),
     insert: db.prepare<[number, number, Uint8Array, number, number, Uint8Array]>(
       'INSERT INTO q (seq, mb, cid, minute, exp, body) VALUES (?, ?, ?, ?, ?, ?)',
@@ -81,6 +82,10 @@ export function prepareStatements(db: Database.Database): Statements {
     ),
     read: db.prepare<[number, number, number], QueueRecord>(
       'SELECT seq, cid, minute, body FROM q WHERE mb = ? AND seq > ? ORDER BY seq LIMIT ?',
+    ),
+    // The plus sign keeps SQLite from walking over the whole index for the sake of the grouping.
+    arrivals: db.prepare<[number, number], { mb: number; seq: number }>(
+      'SELECT mb, max(seq) AS seq FROM q WHERE seq > ? AND seq <= ? GROUP BY +mb',
     ),
     ackThrough: db.prepare<[number, number], { size: number }>(
       'DELETE FROM q WHERE mb = ? AND seq <= ? RETURNING length(body) AS size',

@@ -16,6 +16,7 @@ export type WorkerCall =
   | { readonly method: 'account'; readonly account: Parameters<SqliteEngine['account']>[0] }
   | { readonly method: 'lookup'; readonly username: string }
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
+  | { readonly method: 'arrivals'; readonly args: Parameters<SqliteEngine['arrivals']> }
   | { readonly method: 'prekeyCounts'; readonly mailbox: number }
   | { readonly method: 'totals' }
   | { readonly method: 'close' };
@@ -52,6 +53,8 @@ function perform(engine: SqliteEngine, call: WorkerCall): unknown {
       return engine.lookup(call.username);
     case 'read':
       return engine.read(...call.args);
+    case 'arrivals':
+      return engine.arrivals(...call.args);
     case 'prekeyCounts':
       return engine.prekeyCounts(call.mailbox);
     case 'totals':

@@ -27,6 +27,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
     lookup: (username) => run(() => engine.lookup(username)),
     read: (mailbox, afterSeq, rowsMax, bytesMax): Promise<MailboxPage> =>
       run(() => engine.read(mailbox, afterSeq, rowsMax, bytesMax)),
+    arrivals: (afterSeq, throughSeq) => run(() => engine.arrivals(afterSeq, throughSeq)),
     prekeyCounts: (mailbox) => run(() => engine.prekeyCounts(mailbox)),
     totals: () => run(() => engine.totals()),
     close: () => run(() => engine.close()),

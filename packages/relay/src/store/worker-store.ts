@@ -68,6 +68,7 @@ function createProxy(worker: Worker): RelayStore {
     account: (account) => call({ method: 'account', account }),
     lookup: (username) => call({ method: 'lookup', username }),
     read: (...args) => call({ method: 'read', args }),
+    arrivals: (...args) => call({ method: 'arrivals', args }),
     prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
     totals: () => call({ method: 'totals' }),
     close: async () => {

@@ -13,19 +13,9 @@ import {
   sendOp,
   signList,
 } from '../support/client.js';
+import { seededRandom } from '../support/random.js';
 
 const RUNS = Number(process.env.QASID_FUZZ_RUNS ?? 20_000);
-
-/** xorshift: the same runs every time. */
-function random(seed: number): () => number {
-  let state = seed >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 0x1_0000_0000;
-  };
-}
 
 function mutate(next: () => number, frames: readonly Uint8Array[]): Uint8Array {
   const pick = (length: number): number => Math.floor(next() * length);
@@ -90,7 +80,7 @@ t.test(
     ];
     const seeds = ops.map((op, index) => encodeFrame([request(index + 1, op)]));
     seeds.push(encodeFrame(ops.slice(2).map((op, index) => request(index + 50, op))));
-    const next = random(4_711);
+    const next = seededRandom(4_711);
     const codes = new Set<string>();
     const closes = new Set<number>();
     let inside = await login(alice);

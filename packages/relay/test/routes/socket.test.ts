@@ -6,7 +6,7 @@ import t from 'tap';
 import { FatalStoreError } from '#src/store/port.js';
 import { benchRelay, type FakeSocket, settle } from '../support/bench-relay.js';
 import { fakePrekeys, newPerson, part, type Person, sendOp } from '../support/client.js';
-import { diskFull, FaultyStore } from '../support/store-contract.js';
+import { diskFull, FaultyStore } from '../support/faulty.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const letter = (to: Person, text: string) => sendOp(to, part(to, bytes(text)));

@@ -7,7 +7,10 @@ import type { RelayStore } from '#src/store/port.js';
 import { openSqliteStore } from '#src/store/sqlite.js';
 import { openWorkerStore } from '#src/store/worker-store.js';
 import t from 'tap';
-import { type Adapter, FaultyStore, storeContract } from '../support/store-contract.js';
+import { PatientStore } from '../support/faulty.js';
+import { seededRandom } from '../support/random.js';
+import { type Adapter, storeContract } from '../support/store-contract.js';
+import { storeUnderFaults } from '../support/store-faults.js';
 
 const root = mkdtempSync(join(tmpdir(), 'qasid-store-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -40,41 +43,50 @@ function sqlite(
   };
 }
 
-t.test('memory', async (t) => {
-  storeContract(t, {
-    open: async (options) =>
-      createMemoryStore({
-        quota: quotaOf(options),
-        ...(options.nowMs && { monotonicMs: options.nowMs }),
-      }),
-  });
-});
-
-t.test('SQLite on this thread', async (t) => {
-  storeContract(
-    t,
-    sqlite(async (options) => openSqliteStore(options).store),
-  );
-});
-
-t.test('SQLite on a worker', async (t) => {
-  // Its clock is its own: a function does not travel between threads.
-  storeContract(t, {
-    ...sqlite(async ({ monotonicMs, ...options }) => {
-      if (monotonicMs) return openSqliteStore({ ...options, monotonicMs }).store;
-      return (await openWorkerStore(options)).store;
+const memory: Adapter = {
+  open: async (options) =>
+    createMemoryStore({
+      quota: quotaOf(options),
+      ...(options.nowMs && { monotonicMs: options.nowMs }),
     }),
-  });
-});
+};
 
-t.test('a wrapper that does nothing changes nothing', async (t) => {
-  storeContract(t, {
-    open: async (options) =>
-      new FaultyStore(
-        createMemoryStore({
-          quota: quotaOf(options),
-          ...(options.nowMs && { monotonicMs: options.nowMs }),
-        }),
-      ),
+/** Every adapter of the port. */
+const adapters: Readonly<Record<string, Adapter>> = {
+  memory,
+  'SQLite on this thread': sqlite(async (options) => openSqliteStore(options).store),
+  'SQLite on a worker': sqlite(async ({ monotonicMs, ...options }) => {
+    // Its clock is its own: a function does not travel between threads.
+    if (monotonicMs) return openSqliteStore({ ...options, monotonicMs }).store;
+    return (await openWorkerStore(options)).store;
+  }),
+};
+
+/** The adapter behind faults that its caller mends by trying again. */
+function behindFaults(adapter: Adapter): Adapter {
+  const random = seededRandom(20_261);
+  const wrap = (inner: RelayStore): RelayStore => {
+    const store = new PatientStore(inner);
+    store.failAtRandom(random, { failBefore: 0.4, failAfter: 0, delay: 0.3 });
+    return store;
+  };
+  const { reopen } = adapter;
+  return {
+    open: async (options) => wrap(await adapter.open(options)),
+    ...(reopen && {
+      reopen: async (store) => wrap(await reopen((store as PatientStore).inner)),
+    }),
+  };
+}
+
+for (const [name, adapter] of Object.entries(adapters)) {
+  t.test(name, async (t) => {
+    storeContract(t, adapter);
   });
-});
+  t.test(`${name}, refused at random and tried again`, async (t) => {
+    storeContract(t, behindFaults(adapter));
+  });
+  t.test(`ATK-I13 ${name}: answers get lost, nothing else does`, async (t) => {
+    await storeUnderFaults(t, adapter, { failBefore: 0.1, failAfter: 0.15, delay: 0.2 }, 4_711);
+  });
+}

@@ -6,7 +6,8 @@ import { createMemoryStore } from '#src/store/memory.js';
 import type { Write, WriteResults } from '#src/store/port.js';
 import { HandClock, settle } from '../support/bench-relay.js';
 import { newPerson } from '../support/client.js';
-import { appendWrite, enrol, FaultyStore } from '../support/store-contract.js';
+import { FaultyStore } from '../support/faulty.js';
+import { appendWrite, enrol } from '../support/store-contract.js';
 
 async function queue() {
   const store = new FaultyStore(

@@ -1,10 +1,5 @@
 // What every store must do. One suite, run on each adapter, plain and behind a faulty wrapper.
-import {
-  type AccountId,
-  generateAccountId,
-  type PrekeyUpload,
-  StoreError,
-} from '@qasid/protocol/envelope';
+import { generateAccountId, type PrekeyUpload } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
 import type { Test } from 'tap';
 import type {
@@ -235,7 +230,10 @@ export function storeContract(t: Test, adapter: Adapter): void {
       const write = append(bob, 7, ['once'], id);
       const first = await one(store, write);
       t.match(first, { kind: 'stored' });
-      t.strictSame(await one(store, write), { kind: 'stored', placements: [{ mailbox, seq: 0 }] });
+      t.strictSame(await one(store, write), {
+        kind: 'stored',
+        placements: [{ mailbox, seq: 0, previousSeq: 0 }],
+      });
       t.strictSame(await texts(store, mailbox), ['once']);
       // Twice in one commit as well.
       const twin = append(bob, 7, ['twin']);
@@ -491,6 +489,48 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.match(await store.totals(), { envelopes: 2 });
   });
 
+  withStore(
+    'what arrived is known by mailbox and number, and so is what was before',
+    async (t, store) => {
+      const [bob, carol] = [newPerson(), newPerson()];
+      const toBob = await enrol(store, bob);
+      const toCarol = await enrol(store, carol);
+      const empty = await store.arrivals(0, 1e9);
+      t.strictSame(empty.latest, []);
+      const results = await store.commit([
+        append(bob, 7, ['b1']),
+        append(carol, 7, ['c1']),
+        append(bob, 7, ['b2']),
+        append(bob, 7, ['b3']),
+      ]);
+      const placed = results.map((r) => (r.kind === 'stored' ? r.placements[0]! : undefined)!);
+      const [b1, c1, b2, b3] = placed.map(({ seq }) => seq) as [number, number, number, number];
+      t.strictSame(
+        placed.map(({ previousSeq }) => previousSeq),
+        [0, 0, b1, b2],
+      );
+      const sorted = async (after: number, through: number) => {
+        const { latest } = await store.arrivals(after, through);
+        return [...latest].sort((x, y) => x.mailbox - y.mailbox);
+      };
+      t.strictSame(await sorted(0, b3), [
+        { mailbox: toBob, seq: b3 },
+        { mailbox: toCarol, seq: c1 },
+      ]);
+      t.strictSame(await sorted(c1, b2), [{ mailbox: toBob, seq: b2 }]);
+      t.strictSame(await sorted(b3, 1e9), []);
+      t.equal((await store.arrivals(0, 0)).nextSeq, (await store.read(toBob, 0, 1, 1)).nextSeq);
+      await store.commit([{ kind: 'ack', mailbox: toBob, through: b2, also: [] }]);
+      const next = await one(store, append(bob, 7, ['b4']));
+      t.match(next, { placements: [{ previousSeq: b3 }] }, 'b3 still waits');
+      await store.commit([{ kind: 'ack', mailbox: toBob, through: 1e9, also: [] }]);
+      t.strictSame(await sorted(0, 1e9), [{ mailbox: toCarol, seq: c1 }], 'only what waits');
+      const last = await one(store, append(bob, 7, ['b5']));
+      const { seq = 0, previousSeq = 0 } = last.kind === 'stored' ? last.placements[0]! : {};
+      t.ok(previousSeq < seq);
+    },
+  );
+
   const { reopen } = adapter;
   if (reopen === undefined) return;
 
@@ -519,7 +559,8 @@ export function storeContract(t: Test, adapter: Adapter): void {
       second.kind === 'taken' && second.bundles[0]!.oneTime!.id,
     );
     t.match(await one(store, append(bob, 7, ['kept'], id)), { placements: [{ seq: 0 }] });
-    t.match(await one(store, append(bob, 9, ['not the same'], id)), { kind: 'stored' });
+    const third = await one(store, append(bob, 9, ['not the same'], id));
+    t.match(third, { kind: 'stored', placements: [{ previousSeq: before }] });
     const after = await one(store, append(bob, 7, ['new']));
     const last = after.kind === 'stored' ? after.placements[0]!.seq : 0;
     t.ok(last > before, 'numbers only rise');
@@ -528,57 +569,6 @@ export function storeContract(t: Test, adapter: Adapter): void {
     const next = await one(store, append(bob, 7, ['after an empty queue']));
     t.ok(next.kind === 'stored' && next.placements[0]!.seq > last, 'also when nothing is left');
   });
-}
-
-/** A store that fails when told to. */
-export class FaultyStore implements RelayStore {
-  readonly inner: RelayStore;
-  /** Called before each commit; may throw, or wait. */
-  before: (writes: readonly Write[]) => Promise<void> | void = () => undefined;
-  /** Called after each commit that worked; may throw: the outcome is then unknown to the caller. */
-  after: (writes: readonly Write[]) => Promise<void> | void = () => undefined;
-  commits = 0;
-
-  constructor(inner: RelayStore) {
-    this.inner = inner;
-  }
-
-  async commit(writes: readonly Write[]): ReturnType<RelayStore['commit']> {
-    this.commits++;
-    await this.before(writes);
-    const results = await this.inner.commit(writes);
-    await this.after(writes);
-    return results;
-  }
-
-  account(account: AccountId): ReturnType<RelayStore['account']> {
-    return this.inner.account(account);
-  }
-
-  lookup(username: string): ReturnType<RelayStore['lookup']> {
-    return this.inner.lookup(username);
-  }
-
-  read(...args: Parameters<RelayStore['read']>): ReturnType<RelayStore['read']> {
-    return this.inner.read(...args);
-  }
-
-  prekeyCounts(mailbox: MailboxNo): ReturnType<RelayStore['prekeyCounts']> {
-    return this.inner.prekeyCounts(mailbox);
-  }
-
-  totals(): ReturnType<RelayStore['totals']> {
-    return this.inner.totals();
-  }
-
-  close(): Promise<void> {
-    return this.inner.close();
-  }
-}
-
-/** The error of a disk that is full. */
-export function diskFull(): StoreError {
-  return new StoreError('STORE_FULL', 'disk full');
 }
 
 export { append as appendWrite, enrol, generateAccountId };
