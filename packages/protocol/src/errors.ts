@@ -64,7 +64,8 @@ export type VerificationErrorCode =
   | 'VERIFY_INCREMENTAL_MAC'
   | 'VERIFY_ATTACHMENT' // MAC, digest, size or padding of a blob: one answer for all of them
   | 'VERIFY_SEALED_SENDER' // sealed message: MAC, tag or keys do not fit; one answer for all of them
-  | 'VERIFY_CERTIFICATE'; // sender certificate not valid for our trust roots at this time
+  | 'VERIFY_CERTIFICATE' // sender certificate not valid for our trust roots at this time
+  | 'VERIFY_CALL'; // a session description that no call of ours would have
 
 /** A check failed. Drop the message; tell the peer nothing more. */
 export class VerificationError extends QasidError {

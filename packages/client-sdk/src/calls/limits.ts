@@ -1,0 +1,34 @@
+/**
+ * 14 Calls §6. Limits of a one-to-one call, each with its reason.
+ */
+
+/** Bytes of a call id: random, so that nobody can name a call they were not invited to. */
+export const CALL_ID_BYTES = 16;
+
+/** How long a call rings, in milliseconds. Lower: people miss calls. Higher: a stale invite rings. */
+export const RING_MS = 60_000;
+
+/**
+ * How old an invite may be by the sender's clock before it is only a missed call, in milliseconds. Clocks
+ * disagree: lower, and people whose clock is slow cannot call. The relay keeps an invite no longer than
+ * `RING_MS`, so a higher value lets nothing old ring.
+ */
+export const INVITE_SKEW_MS: number = 10 * 60_000;
+
+/** How long both sides have to open the media path after the call was accepted, in milliseconds. */
+export const CONNECT_MS = 30_000;
+
+/** How long the id of an ended call is refused, in milliseconds. Longer than any message is under way. */
+export const ENDED_MEMORY_MS: number = 10 * 60_000;
+
+/** Ended calls remembered at most. Higher: a flood of invites costs memory. */
+export const ENDED_MAX = 256;
+
+/** Bytes of one session description. Chromium's with audio and video has about 6 KB. */
+export const SDP_BYTES_MAX = 32_768;
+
+/** Bytes of one candidate line; a real one has about 120. */
+export const CANDIDATE_BYTES_MAX = 512;
+
+/** Candidates in one message. */
+export const CANDIDATES_MAX = 32;
