@@ -122,5 +122,17 @@ export const MAX_PREKEYS_PER_UPLOAD = 200;
 /** Extra sequence numbers in one acknowledgement: a whole delivery window. Spec 12. */
 export const MAX_ACK_EXTRA = 256;
 
+/** Bytes of a blob id, which is the right to read it. Lower: ids are guessed. Spec 12. */
+export const BLOB_ID_BYTES = 32;
+
+/** Bytes of a blob ticket. Opaque to clients; our relay's have 94. Spec 12. */
+export const MAX_TICKET_BYTES = 512;
+
+/** URLs in one answer about TURN. Lower: fewer transports. Higher: slower calls, as each is tried. Spec 12. */
+export const MAX_TURN_URLS = 16;
+
+/** Bytes of the value of a record. Lower: large groups need a blob. Higher: relays keep more. Spec 12. */
+export const MAX_RECORD_BYTES = 65_536;
+
 /** Version of the relay frames, announced in the challenge. Spec 12. */
 export const RELAY_PROTOCOL_VERSION = 1;

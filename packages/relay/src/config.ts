@@ -28,6 +28,16 @@ export interface Quotas {
   readonly registrationsTotal: BucketRule;
   /** Failed proofs, per network prefix and device. */
   readonly failedAuth: BucketRule;
+  /** Reads of records, per device or network prefix. */
+  readonly recordReads: BucketRule;
+  /** Changes of records, per device or network prefix. */
+  readonly recordWrites: BucketRule;
+  /** New records, per device. */
+  readonly recordCreates: BucketRule;
+  /** All requests about records without an account, together. */
+  readonly recordsAnonymous: BucketRule;
+  /** Credentials for TURN, per device. */
+  readonly turn: BucketRule;
 }
 
 /** Everything that can be set. */
@@ -62,6 +72,14 @@ export interface RelayConfig {
   readonly outBufferBytes: number;
   /** A full window without any acknowledgement for so long closes the socket, in milliseconds. */
   readonly ackTimeoutMs: number;
+  /** Days after which a record that nobody used is deleted. */
+  readonly recordDays: number;
+  /** `turn:` and `turns:` URLs for clients. Empty: none, and requests are answered `UNSUPPORTED`. */
+  readonly turnUrls: readonly string[];
+  /** File with the `static-auth-secret` of the TURN server. */
+  readonly turnSecretFile: string | undefined;
+  /** How long credentials hold, in seconds. */
+  readonly turnTtlSeconds: number;
   readonly quotas: Quotas;
   /** Dangerous settings that are meant; see `DANGERS`. */
   readonly iKnow: readonly Danger[];
@@ -94,6 +112,10 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   creditBytes: 1_048_576,
   outBufferBytes: 262_144,
   ackTimeoutMs: 60_000,
+  recordDays: 400,
+  turnUrls: Object.freeze([]),
+  turnSecretFile: undefined,
+  turnTtlSeconds: 1_800,
   quotas: Object.freeze({
     sends: { burst: 120, perSecond: 2 },
     inboundBytes: { burst: 128 * 1024 * 1024, perSecond: 2 * 1024 * 1024 },
@@ -105,6 +127,11 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     registrations: { burst: 6, perSecond: 1 / 120 },
     registrationsTotal: { burst: 1_000, perSecond: 5 },
     failedAuth: { burst: 10, perSecond: 1 / 60 },
+    recordReads: { burst: 300, perSecond: 5 },
+    recordWrites: { burst: 60, perSecond: 0.5 },
+    recordCreates: { burst: 30, perSecond: 1 / 60 },
+    recordsAnonymous: { burst: 2_000, perSecond: 100 },
+    turn: { burst: 10, perSecond: 1 / 60 },
   }),
   iKnow: Object.freeze([]),
 });

@@ -2,7 +2,7 @@
  * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
  */
 export type { Bus, Hint, NodeId } from './bus.js';
-export type { Clock } from './clock.js';
+export { type Cancel, type Clock, systemClock } from './clock.js';
 export { checkConfig, type NameOf, type Profile, profileOf } from './config/check.js';
 export { type ConfigSources, type LoadedConfig, loadConfig } from './config/load.js';
 export { DANGERS, type Danger } from './config/dangers.js';

@@ -14,6 +14,7 @@ import { httpAnswer } from './routes/http.js';
 import { ClientConnection } from './routes/socket.js';
 import { AddressKeys, type Context, createBudgets } from './service/context.js';
 import { createServices, type Services } from './service/services.js';
+import { readTurnSecret } from './service/turn.js';
 import { GroupCommit } from './store/group-commit.js';
 import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
@@ -62,6 +63,9 @@ export async function startRelay(
   const clock = parts.clock ?? systemClock;
   const log = parts.log ?? createLog(config.logLevel);
   const crypto = relayCrypto;
+  const { turnUrls, turnSecretFile } = config;
+  const turnSecret =
+    turnUrls.length > 0 && turnSecretFile ? readTurnSecret(turnSecretFile) : undefined;
   if (config.directory !== undefined) prepareDirectory(config.directory);
   const relayId =
     config.directory === undefined
@@ -109,7 +113,7 @@ export async function startRelay(
     budgets: createBudgets(config),
     isDraining: false,
   };
-  const services = createServices(context);
+  const services = createServices(context, turnSecret);
   context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';
@@ -132,7 +136,8 @@ export async function startRelay(
     await store.close();
     throw error;
   }
-  services.mailboxes.startSweeping();
+  services.mailboxes.sweeper.start();
+  services.records.sweeper.start();
   services.arrivalCheck.start();
   const { port } = listening;
   log.write('info', 'STARTED', { port, adapter: transportName });
@@ -177,7 +182,8 @@ async function stop(services: Services, listening: Listening): Promise<void> {
   context.log.write('info', 'DRAINING', { count: connections.size });
   context.isDraining = true;
   listening.stopAccepting();
-  services.mailboxes.stopSweeping();
+  services.mailboxes.sweeper.stop();
+  services.records.sweeper.stop();
   services.arrivalCheck.stop();
   for (const connection of connections) connection.drain(0);
   // A disk that hangs must not hold up the end for ever: what was not confirmed may be lost.

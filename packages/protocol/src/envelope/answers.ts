@@ -7,6 +7,14 @@
 import type { Bytes } from '../bytes.js';
 import { CLIENT_ID_BYTES, DEVICE_ID_MAX } from '../limits.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
+import {
+  type BlobTicketBody,
+  decodeBlobTicket,
+  decodeTurn,
+  encodeBlobTicket,
+  encodeTurn,
+  type TurnBody,
+} from './blobs.js';
 import { RELAY_CODES, relayCodeName, type RelayCode } from './codes.js';
 import {
   accountField,
@@ -29,6 +37,7 @@ import {
   type PrekeyBundleItem,
   type SignedDeviceList,
 } from './prekey-items.js';
+import { decodeRecordBody, encodeRecordBody, type RecordBody } from './records.js';
 
 /** Limits a relay announces; a client stays below them. */
 export interface RelayLimits {
@@ -110,6 +119,9 @@ export type ResponseBody =
       readonly username?: string;
     }
   | { readonly kind: 'found'; readonly account: AccountId }
+  | BlobTicketBody
+  | TurnBody
+  | RecordBody
   | {
       readonly kind: 'prekeyCounts';
       readonly oneTime: number;
@@ -178,6 +190,15 @@ export function encodeResponse(item: ResponseItem): Bytes {
     case 'found':
       writer.bytes(8, new ProtoWriter(24).bytes(1, body.account).finish());
       break;
+    case 'blobTicket':
+      writer.bytes(20, encodeBlobTicket(body));
+      break;
+    case 'turn':
+      writer.bytes(21, encodeTurn(body));
+      break;
+    case 'record':
+      writer.bytes(26, encodeRecordBody(body));
+      break;
     case 'prekeyCounts': {
       const inner = new ProtoWriter(32);
       putUint(inner, 1, body.oneTime);
@@ -208,6 +229,9 @@ export function decodeResponse(bytes: Uint8Array): ResponseItem {
     else if (reader.field === 7) body = decodeDevices(reader.bytes());
     else if (reader.field === 8) body = decodeFound(reader.bytes());
     else if (reader.field === 9) body = decodeCounts(reader.bytes());
+    else if (reader.field === 20) body = decodeBlobTicket(reader.bytes());
+    else if (reader.field === 21) body = decodeTurn(reader.bytes());
+    else if (reader.field === 26) body = decodeRecordBody(reader.bytes());
     else reader.skip();
   }
   return { kind: 'response', id, code: required(code, 'code'), retryAfterMs, body };

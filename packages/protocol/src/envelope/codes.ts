@@ -20,6 +20,7 @@ export const RELAY_CODES = {
   USERNAME_TAKEN: 14,
   VERSION_CONFLICT: 15,
   NOT_PADDED: 16,
+  QUOTA_EXCEEDED: 17,
 } as const;
 
 /** Name of an answer. */

@@ -13,18 +13,23 @@ export {
   VerificationError,
 } from '../errors.js';
 export {
+  BLOB_ID_BYTES,
   ENVELOPE_BUCKETS,
   MAX_ENVELOPE_BYTES,
   MAX_FRAME_BYTES,
   MAX_PREKEYS_PER_UPLOAD,
+  MAX_RECORD_BYTES,
   MAX_SEND_PARTS,
+  MAX_TURN_URLS,
   RELAY_PROTOCOL_VERSION,
 } from '../limits.js';
 export * from './answers.js';
+export * from './blobs.js';
 export * from './codes.js';
 export * from './devices.js';
 export * from './envelope.js';
 export * from './frames.js';
 export * from './mailbox.js';
 export * from './prekey-items.js';
+export * from './records.js';
 export * from './requests.js';

@@ -27,6 +27,12 @@ import {
   u32Field,
   usernameField,
 } from './fields.js';
+import {
+  type BlobCreateRequest,
+  type BlobRequest,
+  decodeBlobRequest,
+  encodeBlobRequest,
+} from './blobs.js';
 import type { AccountId } from './mailbox.js';
 import {
   decodePrekeyUpload,
@@ -36,6 +42,12 @@ import {
   type PrekeyUpload,
   type SignedDeviceList,
 } from './prekey-items.js';
+import {
+  decodeRecordRequest,
+  encodeRecordRequest,
+  RECORD_FIELDS,
+  type RecordRequest,
+} from './records.js';
 
 /** One envelope for one device. */
 export interface SendPart {
@@ -118,6 +130,11 @@ export type RequestOp =
   | { readonly kind: 'lookup'; readonly username: string }
   /** What is left of one's own one-time prekeys. */
   | { readonly kind: 'prekeyCount' }
+  | BlobCreateRequest
+  | BlobRequest
+  /** Credentials for the TURN server. */
+  | { readonly kind: 'turn' }
+  | RecordRequest
   | { readonly kind: 'ping' }
   | { readonly kind: 'unknown'; readonly field: number };
 
@@ -155,6 +172,15 @@ export function encodeRequest(item: RequestItem): Bytes {
       return writer.bytes(13, new ProtoWriter(40).text(1, op.username).finish()).finish();
     case 'prekeyCount':
       return writer.bytes(14, EMPTY).finish();
+    case 'blobCreate':
+    case 'blob':
+      return writer.bytes(10, encodeBlobRequest(op)).finish();
+    case 'turn':
+      return writer.bytes(30, EMPTY).finish();
+    case 'recordGet':
+    case 'recordPut':
+    case 'recordDelete':
+      return writer.bytes(RECORD_FIELDS[op.kind], encodeRecordRequest(op)).finish();
     case 'ping':
       return writer.bytes(15, EMPTY).finish();
     case 'unknown':
@@ -202,7 +228,12 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
   [12, decodeRegister],
   [13, (bytes) => ({ kind: 'lookup', username: only(bytes, usernameField, 'user name') })],
   [14, (bytes) => empty(bytes, { kind: 'prekeyCount' })],
+  [10, decodeBlobRequest],
   [15, (bytes) => empty(bytes, { kind: 'ping' })],
+  [30, (bytes) => empty(bytes, { kind: 'turn' })],
+  [RECORD_FIELDS.recordGet, decodeRecordRequest('recordGet')],
+  [RECORD_FIELDS.recordPut, decodeRecordRequest('recordPut')],
+  [RECORD_FIELDS.recordDelete, decodeRecordRequest('recordDelete')],
 ]);
 
 function encodeAuth(op: AuthRequest): Bytes {

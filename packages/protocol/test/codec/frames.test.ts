@@ -23,7 +23,7 @@ import {
   toAccountId,
   toRelayId,
 } from '@qasid/protocol/envelope';
-import { MAX_FRAME_ITEMS, MAX_SEND_PARTS } from '#src/limits.js';
+import { MAX_FRAME_ITEMS, MAX_RECORD_BYTES, MAX_SEND_PARTS } from '#src/limits.js';
 import { ProtoWriter } from '#src/wire/protobuf.js';
 
 const root = protobuf.parse(
@@ -104,6 +104,41 @@ const op = fc.oneof(
   fc.record({ kind: fc.constant('devices' as const), account }),
   fc.record({ kind: fc.constant('lookup' as const), username }),
   fc.constant({ kind: 'prekeyCount' as const }),
+  fc.record({
+    kind: fc.constant('blobCreate' as const),
+    size: seq,
+    verifier: sized(32),
+    days: u32,
+  }),
+  fc
+    .record({
+      kind: fc.constant('blob' as const),
+      action: fc.constantFrom(
+        'read' as const,
+        'write' as const,
+        'keep' as const,
+        'delete' as const,
+      ),
+      id: sized(32),
+      capability: fc.option(sized(32), { nil: undefined }),
+      days: u32,
+    })
+    .map(({ capability, ...rest }) => ({ ...rest, ...(capability && { capability }) })),
+  fc.constant({ kind: 'turn' as const }),
+  fc.record({ kind: fc.constant('recordGet' as const), id: sized(32) }),
+  fc.record({
+    kind: fc.constant('recordPut' as const),
+    id: sized(32),
+    expectedVersion: seq,
+    capability: sized(32),
+    value: body,
+  }),
+  fc.record({
+    kind: fc.constant('recordDelete' as const),
+    id: sized(32),
+    expectedVersion: seq,
+    capability: sized(32),
+  }),
   fc.constant({ kind: 'ping' as const }),
 );
 
@@ -138,6 +173,20 @@ const responseBody = fc.oneof(
     })
     .map(({ username, ...rest }) => ({ ...rest, ...(username !== undefined && { username }) })),
   fc.record({ kind: fc.constant('found' as const), account }),
+  fc.record({
+    kind: fc.constant('blobTicket' as const),
+    id: sized(32),
+    ticket: sized(94),
+    ttlSeconds: u32,
+  }),
+  fc.record({
+    kind: fc.constant('turn' as const),
+    urls: fc.array(fc.string({ minLength: 1 }), { maxLength: 3 }),
+    username: fc.string({ minLength: 1 }),
+    credential: fc.string({ minLength: 1 }),
+    ttlSeconds: u32,
+  }),
+  fc.record({ kind: fc.constant('record' as const), version: seq, value: body }),
   fc.record({
     kind: fc.constant('prekeyCounts' as const),
     oneTime: u32,
@@ -369,4 +418,32 @@ t.test('bodies are views of the frame, everything else is a copy', async (t) => 
   if (decoded?.kind !== 'event' || decoded.event.kind !== 'deliver') throw new Error('kind');
   t.strictSame(decoded.event.clientId, deliver.clientId);
   t.strictSame(decoded.event.body, new Uint8Array(4).fill(0xff));
+});
+
+t.test('ATK-A12 blob and record requests are checked field by field', async (t) => {
+  const op = (field: number, fields: (writer: ProtoWriter) => void): Uint8Array => {
+    const writer = new ProtoWriter();
+    fields(writer);
+    return inFrame(new ProtoWriter().uint64(1, 1).bytes(field, writer.finish()).finish());
+  };
+  const id = new Uint8Array(32).fill(7);
+  const putFrame = (length: number): Uint8Array =>
+    op(41, (w) => w.bytes(1, id).bytes(3, id).bytes(4, new Uint8Array(length)));
+  t.equal(decodeFrame(putFrame(MAX_RECORD_BYTES)).length, 1);
+  const wrong: Record<string, Uint8Array> = {
+    'no action': op(10, (w) => w.bytes(2, id)),
+    'unknown action': op(10, (w) => w.uint32(1, 6).bytes(2, id)),
+    'create without verifier': op(10, (w) => w.uint32(1, 1).uint64(3, 5)),
+    'read without id': op(10, (w) => w.uint32(1, 2)),
+    'short blob id': op(10, (w) => w.uint32(1, 2).bytes(2, id.subarray(1))),
+    'short record id': op(40, (w) => w.bytes(1, id.subarray(1))),
+    'record without id': op(40, () => undefined),
+    'put without capability': op(41, (w) => w.bytes(1, id).bytes(4, id)),
+    'put without value': op(41, (w) => w.bytes(1, id).bytes(3, id)),
+    'delete without capability': op(42, (w) => w.bytes(1, id)),
+    'value over the limit': putFrame(MAX_RECORD_BYTES + 1),
+  };
+  for (const [name, bytes] of Object.entries(wrong)) {
+    t.throws(() => decodeFrame(bytes), { code: 'DECODE_FRAME' }, name);
+  }
 });

@@ -110,6 +110,30 @@ const requests: Item[] = [
   request(9, { kind: 'lookup', username: 'bob' }),
   request(10, { kind: 'prekeyCount' }),
   request(11, { kind: 'ping' }),
+  request(12, { kind: 'blobCreate', size: 70_000, verifier: random.bytes(32), days: 7 }),
+  request(13, { kind: 'blob', action: 'read', id: random.bytes(32), days: 0 }),
+  request(14, {
+    kind: 'blob',
+    action: 'keep',
+    id: random.bytes(32),
+    capability: random.bytes(32),
+    days: 90,
+  }),
+  request(15, { kind: 'turn' }),
+  request(16, { kind: 'recordGet', id: random.bytes(32) }),
+  request(17, {
+    kind: 'recordPut',
+    id: random.bytes(32),
+    expectedVersion: 3,
+    capability: random.bytes(32),
+    value: random.bytes(300),
+  }),
+  request(18, {
+    kind: 'recordDelete',
+    id: random.bytes(32),
+    expectedVersion: 4,
+    capability: random.bytes(32),
+  }),
 ];
 const bodies: ResponseBody[] = [
   { kind: 'none' },
@@ -119,6 +143,15 @@ const bodies: ResponseBody[] = [
   { kind: 'devices', identityKey: curveKey(), devices },
   { kind: 'found', account },
   { kind: 'prekeyCounts', oneTime: 3, kem: 4, signedId: 1, lastResortKemId: 2 },
+  { kind: 'blobTicket', id: random.bytes(32), ticket: random.bytes(94), ttlSeconds: 3600 },
+  {
+    kind: 'turn',
+    urls: ['turn:relay.example:3478?transport=udp'],
+    username: '1700000000:AAAA',
+    credential: 'c2VjcmV0',
+    ttlSeconds: 1800,
+  },
+  { kind: 'record', version: 8, value: random.bytes(300) },
 ];
 const responses: Item[] = bodies.map((body, id) => ({
   kind: 'response',

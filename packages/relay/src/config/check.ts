@@ -1,6 +1,7 @@
 /**
  * 13 Relay §8. Options checked as a whole: every value against its kind, and what must hold between them.
  */
+import { MAX_TURN_URLS } from '@qasid/protocol/envelope';
 import { DEFAULT_CONFIG, type Quotas, type RelayConfig, type RelayOptions } from '../config.js';
 import { isLoopback } from '../transport/loopback.js';
 import { DANGERS, type Danger } from './dangers.js';
@@ -102,6 +103,7 @@ function checkTogether(config: RelayConfig, add: Add): void {
   if (config.store === 'sqlite' && config.directory === undefined) {
     add('directory', 'is needed for the SQLite store', 'name a directory on a local disk');
   }
+  checkTurn(config, add);
   if (!isExposed(config)) return;
   for (const danger of dangersOf(config)) {
     if (config.iKnow.includes(danger)) continue;
@@ -110,6 +112,15 @@ function checkTogether(config: RelayConfig, add: Add): void {
       `is refused where others reach the relay: ${DANGERS[danger]}`,
       `correct it, or add "${danger}" to i_know if you mean it`,
     );
+  }
+}
+
+function checkTurn({ turnUrls, turnSecretFile }: RelayConfig, add: Add): void {
+  const isUrls =
+    turnUrls.length <= MAX_TURN_URLS && turnUrls.every((url) => /^turns?:[^\s]{1,255}$/.test(url));
+  if (!isUrls) add('turnUrls', `must be at most ${MAX_TURN_URLS} turn: or turns: URLs`);
+  if (turnUrls.length > 0 && turnSecretFile === undefined) {
+    add('turnSecretFile', 'is needed with TURN URLs', 'name the file with the shared secret');
   }
 }
 

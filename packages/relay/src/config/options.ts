@@ -36,6 +36,8 @@ export const SECTIONS = {
   store: 'what is kept, and how safely',
   accounts: 'who may have an account',
   mailboxes: 'how much waits, and how long',
+  documents: 'records: small values that clients share',
+  calls: 'the TURN server of the deployment',
   delivery: 'windows and credits of one connection',
   quotas: 'token buckets: how much at once (burst), and how much per second after that',
   operation: 'logs, and what the operator has to confirm',
@@ -128,6 +130,26 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: number(100, 3_600_000),
     about: 'milliseconds without acknowledgement after which a full window closes the socket',
   },
+  recordDays: {
+    section: 'documents',
+    kind: number(1, 3_650),
+    about: 'days after which a record that nobody used is deleted',
+  },
+  turnUrls: {
+    section: 'calls',
+    kind: { type: 'list' },
+    about: 'turn: and turns: URLs, as clients use them; none: no calls through a server',
+  },
+  turnSecretFile: {
+    section: 'calls',
+    kind: { type: 'path' },
+    about: 'file with the static-auth-secret of the TURN server, mode 0600',
+  },
+  turnTtlSeconds: {
+    section: 'calls',
+    kind: number(60, 86_400),
+    about: 'seconds that TURN credentials hold',
+  },
   quotas: { section: 'quotas', kind: { type: 'quotas' }, about: 'token buckets' },
   logLevel: {
     section: 'operation',
@@ -153,6 +175,11 @@ export const QUOTA_ABOUT: { readonly [Name in keyof Quotas]: string } = {
   registrations: 'new accounts, per network prefix',
   registrationsTotal: 'new accounts, altogether',
   failedAuth: 'failed proofs, per network prefix and device',
+  recordReads: 'reads of records, per device or network prefix',
+  recordWrites: 'changes of records, per device or network prefix',
+  recordCreates: 'new records, per device',
+  recordsAnonymous: 'requests about records without an account, altogether',
+  turn: 'credentials for TURN, per device',
 };
 
 /** `retentionDays` → `retention_days`. */

@@ -44,14 +44,14 @@ export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Adm
     case 'closing':
       return { kind: 'close', reason: state.reason };
     case 'greeting':
-      if (op.kind === 'ping' || op.kind === 'unknown') return { kind: 'run' };
+      if (needsNoProof(op)) return { kind: 'run' };
       if (!isProof) return { kind: 'refuse' };
       if (nowMs - state.issuedAtMs > CHALLENGE_MAX_MS) {
         return { kind: 'close', reason: 'UNAUTHORISED' };
       }
       return { kind: 'prove', nonce: state.nonce };
     case 'checking':
-      if (op.kind === 'ping' || op.kind === 'unknown') return { kind: 'run' };
+      if (needsNoProof(op)) return { kind: 'run' };
       // One nonce, one proof: a second one in flight is not honest.
       return isProof ? { kind: 'close', reason: 'UNAUTHORISED' } : { kind: 'refuse' };
     case 'authorised':
@@ -61,6 +61,17 @@ export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Adm
         ? { kind: 'repeat' }
         : { kind: 'close', reason: 'UNAUTHORISED' };
   }
+}
+
+/** A record is protected by what its reader or writer knows, not by who they are. */
+function needsNoProof({ kind }: RequestOp): boolean {
+  return (
+    kind === 'ping' ||
+    kind === 'unknown' ||
+    kind === 'recordGet' ||
+    kind === 'recordPut' ||
+    kind === 'recordDelete'
+  );
 }
 
 function isSame(state: Authorised, op: { account: AccountId; device: number }): boolean {

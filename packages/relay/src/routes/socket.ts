@@ -133,6 +133,14 @@ export class ClientConnection implements SocketHandler {
       return;
     }
     const state = this.#state;
+    if (op.kind === 'recordGet' || op.kind === 'recordPut' || op.kind === 'recordDelete') {
+      const asker =
+        state.kind === 'authorised'
+          ? { budget: String(state.mailbox), hasAccount: true }
+          : { budget: this.#addressKey, hasAccount: false };
+      this.#answerLater(id, this.#services.records.answer(asker, op));
+      return;
+    }
     if (state.kind !== 'authorised') {
       this.#reply(id, refused('UNSUPPORTED'));
       return;
@@ -151,7 +159,7 @@ export class ClientConnection implements SocketHandler {
   }
 
   #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
-    const { accounts, prekeys } = this.#services;
+    const { accounts, prekeys, turn } = this.#services;
     switch (op.kind) {
       case 'takePrekeys':
         return prekeys.take(who, op);
@@ -165,6 +173,8 @@ export class ClientConnection implements SocketHandler {
         return accounts.devices(who, op.account);
       case 'lookup':
         return accounts.lookup(who, op.username);
+      case 'turn':
+        return turn.credentials(who);
       default:
         return Promise.resolve(refused('UNSUPPORTED'));
     }

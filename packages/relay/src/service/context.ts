@@ -42,6 +42,13 @@ export interface Budgets {
   readonly registrations: BucketTable | undefined;
   readonly registrationsTotal: BucketTable;
   readonly failedAuth: BucketTable;
+  readonly recordReads: BucketTable;
+  readonly recordWrites: BucketTable;
+  readonly recordCreates: BucketTable;
+  readonly recordsAnonymous: BucketTable;
+  readonly turn: BucketTable;
+  /** Listening on a loopback address only: all peers look the same. */
+  readonly isLoopback: boolean;
 }
 
 /** Fresh budgets. */
@@ -59,7 +66,18 @@ export function createBudgets(config: RelayConfig): Budgets {
     registrations: isLoopback(config.host) ? undefined : new BucketTable(quotas.registrations),
     registrationsTotal: new BucketTable(quotas.registrationsTotal, 1),
     failedAuth: new BucketTable(quotas.failedAuth),
+    recordReads: new BucketTable(quotas.recordReads),
+    recordWrites: new BucketTable(quotas.recordWrites),
+    recordCreates: new BucketTable(quotas.recordCreates),
+    recordsAnonymous: new BucketTable(quotas.recordsAnonymous, 1),
+    turn: new BucketTable(quotas.turn),
+    isLoopback: isLoopback(config.host),
   };
+}
+
+/** Days since 1970. */
+export function dayOf(clock: Clock): number {
+  return Math.floor(clock.nowMs() / DAY_MS);
 }
 
 /** Whether a device may upload now; checking signatures and rewriting pages is the dearest work there is. */

@@ -10,7 +10,6 @@ import {
   toHex,
 } from '@qasid/protocol/envelope';
 import { type Hint, LOCAL_NODE } from '../bus.js';
-import type { Cancel } from '../clock.js';
 import { checkAddressing, type AddressingFault } from '../protocol/addressing.js';
 import type { Authorised } from '../protocol/connection.js';
 import { isPadded } from '../protocol/padding.js';
@@ -19,20 +18,21 @@ import type { AppendWrite, Write, WriteResults } from '../store/port.js';
 import { type Context, storeRefusal } from './context.js';
 import type { Delivery } from './delivery.js';
 import type { Presence } from './presence.js';
+import { SWEEP_ROWS, Sweeper, type SweepSlice } from './sweeper.js';
 
 /** The mailboxes of a relay. */
 export class Mailboxes {
   readonly #context: Context;
   readonly #presence: Presence;
   #sweepSeq = 0;
-  #sweepTimer: Cancel | undefined;
-  /** Wall minus monotonic time when the relay started: a jump shows as a difference. */
-  readonly #offsetMs: number;
+  /** Deletes expired envelopes. */
+  readonly sweeper: Sweeper;
 
   constructor(context: Context, presence: Presence) {
     this.#context = context;
     this.#presence = presence;
-    this.#offsetMs = this.#clockOffset();
+    const { clock, log } = context;
+    this.sweeper = new Sweeper({ clock, log, everyMs: SWEEP_EVERY_MS, slice: () => this.#sweep() });
   }
 
   /** Store the parts of a send, all or none; the answer `CONFIRMED` means that they are durable. */
@@ -98,17 +98,6 @@ export class Mailboxes {
     else delivery?.offer(row, previousSeq);
   }
 
-  /** Delete expired envelopes from time to time, in slices that do not hold up sends. */
-  startSweeping(): void {
-    this.#sweepTimer ??= this.#context.clock.after(SWEEP_EVERY_MS, () => void this.#sweep());
-  }
-
-  /** No more sweeps. */
-  stopSweeping(): void {
-    this.#sweepTimer?.();
-    this.#sweepTimer = undefined;
-  }
-
   #refuseEarly(who: Authorised, op: SendRequest): Reply | undefined {
     const { isDraining, writer, budgets, clock, config } = this.#context;
     let bytes = 0;
@@ -144,36 +133,18 @@ export class Mailboxes {
     }
   }
 
-  async #sweep(): Promise<void> {
-    const { clock, writer, log } = this.#context;
-    this.#sweepTimer = undefined;
-    let delayMs = SWEEP_EVERY_MS;
-    if (Math.abs(this.#clockOffset() - this.#offsetMs) > CLOCK_JUMP_MAX_MS) {
-      // The wall clock moved against the monotonic one: expire nothing on its word.
-      log.write('error', 'SWEEP_PAUSED');
-    } else {
-      try {
-        const nowMinute = Math.floor(clock.nowMs() / 60_000);
-        const afterSeq = this.#sweepSeq;
-        const swept = await writer.submit({
-          kind: 'sweep',
-          nowMinute,
-          afterSeq,
-          limit: SWEEP_ROWS,
-        });
-        this.#sweepSeq = swept.nextSeq ?? 0;
-        if (swept.nextSeq !== undefined) delayMs = SWEEP_SLICE_MS;
-        if (swept.deleted > 0) log.write('info', 'SWEPT', { count: swept.deleted });
-      } catch {
-        // The commit queue has reported it; expiry can wait.
-      }
-    }
-    this.#sweepTimer = clock.after(delayMs, () => void this.#sweep());
-  }
-
-  #clockOffset(): number {
-    const { clock } = this.#context;
-    return clock.nowMs() - clock.monotonicMs();
+  async #sweep(): Promise<SweepSlice> {
+    const { clock, writer } = this.#context;
+    const nowMinute = Math.floor(clock.nowMs() / 60_000);
+    const write = {
+      kind: 'sweep',
+      nowMinute,
+      afterSeq: this.#sweepSeq,
+      limit: SWEEP_ROWS,
+    } as const;
+    const { deleted, nextSeq } = await writer.submit(write);
+    this.#sweepSeq = nextSeq ?? 0;
+    return { deleted, isFull: nextSeq !== undefined };
   }
 }
 
@@ -199,7 +170,3 @@ function addressingReply(fault: AddressingFault): Reply {
 }
 
 const SWEEP_EVERY_MS = 10 * 60 * 1000;
-const SWEEP_SLICE_MS = 50;
-/** Rows per slice. Higher: sends wait behind it. */
-const SWEEP_ROWS = 500;
-const CLOCK_JUMP_MAX_MS = 60 * 60 * 1000;

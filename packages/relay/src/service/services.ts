@@ -7,6 +7,8 @@ import type { Context } from './context.js';
 import { Mailboxes } from './mailboxes.js';
 import { Prekeys } from './prekeys.js';
 import { Presence } from './presence.js';
+import { Records } from './records.js';
+import { Turn } from './turn.js';
 
 /** A connection, as far as shutting down needs it. */
 export interface Drainable {
@@ -22,11 +24,13 @@ export interface Services {
   readonly mailboxes: Mailboxes;
   readonly prekeys: Prekeys;
   readonly arrivalCheck: ArrivalCheck;
+  readonly records: Records;
+  readonly turn: Turn;
   readonly connections: Set<Drainable>;
 }
 
-/** The services over `context`. */
-export function createServices(context: Context): Services {
+/** The services over `context`. `turnSecret`: shared with the TURN server, if there is one. */
+export function createServices(context: Context, turnSecret: Uint8Array | undefined): Services {
   const presence = new Presence();
   return {
     context,
@@ -35,6 +39,8 @@ export function createServices(context: Context): Services {
     mailboxes: new Mailboxes(context, presence),
     prekeys: new Prekeys(context, presence),
     arrivalCheck: new ArrivalCheck(context, presence),
+    records: new Records(context),
+    turn: new Turn(context, turnSecret),
     connections: new Set(),
   };
 }

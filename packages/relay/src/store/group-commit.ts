@@ -178,8 +178,7 @@ export class GroupCommit {
       for (const pending of batch) pending.reject(this.#failure ?? failure);
       return;
     }
-    const isFreeing = ({ write }: Pending): boolean =>
-      write.kind === 'ack' || write.kind === 'sweep';
+    const isFreeing = ({ write }: Pending): boolean => FREEING.has(write.kind);
     const freeing = batch.filter(isFreeing);
     const others = batch.filter((pending) => !isFreeing(pending));
     if (freeing.length > 0 && others.length > 0) {
@@ -241,9 +240,18 @@ function sizeOf(write: Write): { readonly parts: number; readonly bytes: number 
     for (const part of write.parts) bytes += part.body.length;
     return { parts: write.parts.length, bytes };
   }
-  if (write.kind === 'ack' || write.kind === 'sweep') return { parts: 0, bytes: 0 };
+  if (FREEING.has(write.kind)) return { parts: 0, bytes: 0 };
+  if (write.kind === 'putRecord') return { parts: 1, bytes: write.value.length + 256 };
   return { parts: 1, bytes: 4_096 };
 }
+
+/** Changes that only delete: they make room. */
+const FREEING: ReadonlySet<Write['kind']> = new Set<Write['kind']>([
+  'ack',
+  'sweep',
+  'deleteRecord',
+  'sweepRecords',
+]);
 
 /** One commit. Lower: more fsyncs. Higher: those who came first wait for those who came last. */
 const BATCH_PARTS_MAX = 512;

@@ -6,6 +6,7 @@
 import type { AccountId, PublicPrekey, SignedPublicPrekey } from '@qasid/protocol/envelope';
 import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
 import { checkAddressing } from '../protocol/addressing.js';
+import { MemoryRecords } from './memory-records.js';
 import {
   type AccountRow,
   type AppendWrite,
@@ -61,12 +62,14 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
       store.read(mailbox, afterSeq, rowsMax, bytesMax),
     arrivals: async (afterSeq, throughSeq) => store.arrivals(afterSeq, throughSeq),
     prekeyCounts: async (mailbox) => store.counts(mailbox),
+    record: async (key) => store.records.get(key),
     totals: async () => store.totals(),
     close: async () => undefined,
   };
 }
 
 class MemoryStore {
+  readonly records = new MemoryRecords();
   readonly usernames = new Map<string, AccountId>();
   readonly #options: MemoryStoreOptions;
   readonly #accounts = new Map<string, AccountRow>();
@@ -120,6 +123,8 @@ class MemoryStore {
         const nextSeq = rows.length < write.limit ? undefined : rows.at(-1)?.row.seq;
         return { kind: 'swept', deleted, nextSeq };
       }
+      default:
+        return this.records.apply(write);
     }
   }
 

@@ -15,6 +15,7 @@ import {
   type SignedDeviceList,
   StoreError,
 } from '@qasid/protocol/envelope';
+import type { RecordResults, RecordRow, RecordWrite } from './port-records.js';
 
 /** The relay's own number of a mailbox; never reused, known to no client. */
 export type MailboxNo = number;
@@ -103,7 +104,8 @@ export type Write =
   | PutDevicesWrite
   | PutPrekeysWrite
   | TakePrekeysWrite
-  | SweepWrite;
+  | SweepWrite
+  | RecordWrite;
 
 /** Where one part went. `seq` 0: it was a repeat of one that is stored, or was until it was acknowledged. */
 export interface Placement {
@@ -124,7 +126,7 @@ export interface PrekeyStock {
 }
 
 /** Outcome of a change, by its kind. */
-export interface WriteResults {
+export interface WriteResults extends RecordResults {
   append:
     | { readonly kind: 'stored'; readonly placements: readonly Placement[] }
     | { readonly kind: 'mismatch'; readonly missing: number[]; readonly extra: number[] }
@@ -255,6 +257,8 @@ export interface RelayStore {
   /** What has a number above `afterSeq` and up to `throughSeq` and still waits, in any mailbox. */
   arrivals(afterSeq: number, throughSeq: number): Promise<Arrivals>;
   prekeyCounts(mailbox: MailboxNo): Promise<PrekeyCounts>;
+  /** @param key - SHA-256 of the record's id. */
+  record(key: Uint8Array): Promise<RecordRow | undefined>;
   totals(): Promise<StoreTotals>;
   /** Flush and release. */
   close(): Promise<void>;

@@ -31,8 +31,10 @@ import {
   type Write,
   type WriteResults,
 } from './port.js';
+import type { RecordRow } from './port-records.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
+import { SqliteRecords } from './sqlite-records.js';
 import { prepareStatements, type Statements } from './sqlite-statements.js';
 
 /** How the engine runs. */
@@ -55,6 +57,7 @@ export class SqliteEngine {
   readonly #db: Database.Database;
   readonly #lock: Database.Database;
   readonly #prekeys: SqlitePrekeys;
+  readonly #records: SqliteRecords;
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
@@ -74,6 +77,7 @@ export class SqliteEngine {
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
     this.#sql = prepareStatements(db);
     this.#prekeys = new SqlitePrekeys(db);
+    this.#records = new SqliteRecords(db);
     this.#memory = new MailboxMemory(
       (mailbox) => this.#sql.queuedIds.all(mailbox).map(({ cid, seq }) => ({ clientId: cid, seq })),
       REPEAT_MEMORY_MS,
@@ -159,6 +163,10 @@ export class SqliteEngine {
     return this.#prekeys.counts(mailbox);
   }
 
+  record(key: Uint8Array): RecordRow | undefined {
+    return this.#records.get(key);
+  }
+
   totals(): StoreTotals {
     return {
       accounts: this.#sql.countAccounts.get()?.n ?? 0,
@@ -193,6 +201,8 @@ export class SqliteEngine {
         return this.#takePrekeys(write);
       case 'sweep':
         return this.#sweep(write);
+      default:
+        return this.#records.apply(write);
     }
   }
 

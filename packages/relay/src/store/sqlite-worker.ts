@@ -18,6 +18,7 @@ export type WorkerCall =
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
   | { readonly method: 'arrivals'; readonly args: Parameters<SqliteEngine['arrivals']> }
   | { readonly method: 'prekeyCounts'; readonly mailbox: number }
+  | { readonly method: 'record'; readonly key: Uint8Array }
   | { readonly method: 'totals' }
   | { readonly method: 'close' };
 
@@ -57,6 +58,8 @@ function perform(engine: SqliteEngine, call: WorkerCall): unknown {
       return engine.arrivals(...call.args);
     case 'prekeyCounts':
       return engine.prekeyCounts(call.mailbox);
+    case 'record':
+      return engine.record(call.key);
     case 'totals':
       return engine.totals();
     case 'close':

@@ -29,6 +29,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
       run(() => engine.read(mailbox, afterSeq, rowsMax, bytesMax)),
     arrivals: (afterSeq, throughSeq) => run(() => engine.arrivals(afterSeq, throughSeq)),
     prekeyCounts: (mailbox) => run(() => engine.prekeyCounts(mailbox)),
+    record: (key) => run(() => engine.record(key)),
     totals: () => run(() => engine.totals()),
     close: () => run(() => engine.close()),
   };

@@ -70,6 +70,7 @@ function createProxy(worker: Worker): RelayStore {
     read: (...args) => call({ method: 'read', args }),
     arrivals: (...args) => call({ method: 'arrivals', args }),
     prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
+    record: (key) => call({ method: 'record', key }),
     totals: () => call({ method: 'totals' }),
     close: async () => {
       if (isGone) return;

@@ -82,6 +82,10 @@ export class FaultyStore implements RelayStore {
     return this.inner.prekeyCounts(mailbox);
   }
 
+  record(key: Uint8Array): ReturnType<RelayStore['record']> {
+    return this.inner.record(key);
+  }
+
   totals(): ReturnType<RelayStore['totals']> {
     return this.inner.totals();
   }

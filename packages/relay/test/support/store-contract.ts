@@ -37,7 +37,7 @@ export function registerWrite(person: Person, more: Partial<RegisterWrite> = {})
   };
 }
 
-async function one<W extends Write>(store: RelayStore, write: W): Promise<ResultOf<W>> {
+export async function one<W extends Write>(store: RelayStore, write: W): Promise<ResultOf<W>> {
   const [result] = await store.commit([write]);
   return result as ResultOf<W>;
 }

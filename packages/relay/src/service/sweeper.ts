@@ -1,0 +1,82 @@
+/**
+ * 13 Relay §8. Expiry in slices: between two of them everything else has its turn.
+ */
+import type { Cancel, Clock } from '../clock.js';
+import type { Log } from '../observe/log.js';
+
+/** What one slice did. */
+export interface SweepSlice {
+  readonly deleted: number;
+  /** Whether there may be more to delete right now. */
+  readonly isFull: boolean;
+}
+
+/** How a sweeper runs. */
+export interface SweeperOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Between two rounds, in milliseconds. */
+  readonly everyMs: number;
+  /** One slice. A rejection ends the round; whoever failed has reported it. */
+  readonly slice: () => Promise<SweepSlice>;
+}
+
+/**
+ * Runs slices until nothing is left, and again later. While the wall clock has moved against the monotonic
+ * one since the start, nothing expires on its word.
+ */
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  readonly #offsetMs: number;
+  #timer: Cancel | undefined;
+  #isRunning = false;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+    this.#offsetMs = this.#offset();
+  }
+
+  start(): void {
+    this.#isRunning = true;
+    this.#schedule(this.#options.everyMs);
+  }
+
+  stop(): void {
+    this.#isRunning = false;
+    this.#timer?.();
+    this.#timer = undefined;
+  }
+
+  #schedule(delayMs: number): void {
+    if (!this.#isRunning) return;
+    this.#timer = this.#options.clock.after(delayMs, () => void this.#sweep());
+  }
+
+  async #sweep(): Promise<void> {
+    const { log, everyMs, slice } = this.#options;
+    let delayMs = everyMs;
+    if (Math.abs(this.#offset() - this.#offsetMs) > CLOCK_JUMP_MAX_MS) {
+      log.write('error', 'SWEEP_PAUSED');
+    } else {
+      try {
+        const { deleted, isFull } = await slice();
+        if (isFull) delayMs = SLICE_MS;
+        if (deleted > 0) log.write('info', 'SWEPT', { count: deleted });
+      } catch {
+        // Expiry can wait.
+      }
+    }
+    this.#schedule(delayMs);
+  }
+
+  #offset(): number {
+    const { clock } = this.#options;
+    return clock.nowMs() - clock.monotonicMs();
+  }
+}
+
+/** Rows in one slice. Higher: sends wait behind it. */
+export const SWEEP_ROWS = 500;
+
+const SLICE_MS = 50;
+const CLOCK_JUMP_MAX_MS = 60 * 60 * 1000;
