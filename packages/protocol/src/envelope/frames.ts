@@ -9,16 +9,9 @@ import type { Bytes } from '../bytes.js';
 import { DecodeError } from '../errors.js';
 import { MAX_FRAME_BYTES, MAX_FRAME_ITEMS } from '../limits.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
-import {
-  decodeEvent,
-  decodeResponse,
-  encodeEvent,
-  encodeResponse,
-  type EventItem,
-  type RelayEvent,
-  type ResponseItem,
-} from './answers.js';
+import { decodeResponse, encodeResponse, type ResponseItem } from './answers.js';
 import { encodeDeliverItem } from './deliver.js';
+import { decodeEvent, encodeEvent, type EventItem, type RelayEvent } from './events.js';
 import { badFrame, pushBounded } from './fields.js';
 import { decodeRequest, encodeRequest, type RequestItem, type RequestOp } from './requests.js';
 

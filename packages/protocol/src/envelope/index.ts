@@ -28,6 +28,15 @@ export * from './blobs.js';
 export * from './codes.js';
 export * from './devices.js';
 export * from './envelope.js';
+export {
+  type ChallengeEvent,
+  decodeEvent,
+  type DeliverEvent,
+  encodeEvent,
+  type EventItem,
+  type RelayEvent,
+  type RelayLimits,
+} from './events.js';
 export * from './frames.js';
 export * from './mailbox.js';
 export * from './prekey-items.js';
