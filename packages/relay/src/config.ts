@@ -46,6 +46,13 @@ export interface RelayConfig {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
+  /** Certificate chain and private key, PEM; both or none. */
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Whether a proxy stands in front, which does TLS and names the client in `X-Forwarded-For`. */
+  readonly trustProxy: boolean;
+  /** Addresses and networks of that proxy; others are not believed. */
+  readonly proxyAddresses: readonly string[];
   /** Where the SQLite store lives; needed unless `store` is `memory`. */
   readonly directory: string | undefined;
   readonly store: 'sqlite' | 'memory';
@@ -94,6 +101,10 @@ export type RelayOptions = Partial<Omit<RelayConfig, 'quotas'>> & {
 export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   host: '127.0.0.1',
   port: 7443,
+  tlsCert: undefined,
+  tlsKey: undefined,
+  trustProxy: false,
+  proxyAddresses: Object.freeze(['127.0.0.1', '::1']),
   directory: undefined,
   store: 'sqlite',
   storeThread: 'main',

@@ -10,6 +10,7 @@ export type RelayErrorCode =
   | 'RELAY_CONFIG' // an option has a wrong value
   | 'RELAY_ADDRESS_IN_USE'
   | 'RELAY_ADDRESS' // cannot listen there at all
+  | 'RELAY_TLS' // certificate or key cannot be used
   | 'RELAY_TRANSPORT' // no WebSocket server could be loaded
   | 'RELAY_DATA_UNWRITABLE'
   | 'RELAY_DATA_CORRUPT'

@@ -68,6 +68,7 @@ try {
       },
     );
   };
+  process.on('SIGHUP', () => void relay.reload());
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   void relay.failed.then((error) => {

@@ -21,11 +21,13 @@ import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port
 import type { OpenedStore } from './store/sqlite.js';
 import type { EngineOptions } from './store/sqlite-engine.js';
 import type { Listening, Transport } from './transport/port.js';
+import { type TlsFiles, watchCertificate } from './transport/certificate.js';
 import { chooseTransport } from './transport/choose.js';
+import { trustProxies } from './transport/peer-address.js';
 
 /** A relay that is up. */
 export interface RunningRelay {
-  /** Where clients connect, `ws://host:port`. */
+  /** Where clients connect, `ws://host:port`, or `wss://` with a certificate. */
   readonly url: string;
   readonly port: number;
   readonly relayId: RelayId;
@@ -37,6 +39,8 @@ export interface RunningRelay {
   readonly failed: Promise<RelayError>;
   /** What is stored, as sums. */
   totals(): Promise<StoreTotals>;
+  /** Read the certificate files again; sockets that are open stay so. Trouble is logged, nothing else changes. */
+  reload(): Promise<void>;
   /**
    * Stop: refuse new sends, finish those under way, close the sockets, checkpoint, release the files.
    * Repeated calls return the same promise.
@@ -101,6 +105,7 @@ export async function startRelay(
       if (error instanceof FatalStoreError) fail(error);
     },
   });
+  const tls = tlsFilesOf(config);
   const context: Context = {
     config,
     relayId,
@@ -129,6 +134,8 @@ export async function startRelay(
         port: config.port,
         frameBytesMax: MAX_FRAME_BYTES,
         bufferBytesMax: config.outBufferBytes + config.windowBytes + 2 * MAX_FRAME_BYTES,
+        tls,
+        addressOf: config.trustProxy ? trustProxies(config.proxyAddresses) : (peer) => peer,
       },
       createRoutes(services, new AddressKeys(crypto, clock)),
     );
@@ -145,15 +152,19 @@ export async function startRelay(
   const level = profile.name === 'acknowledged' ? 'warn' : 'info';
   for (const code of profile.dangers) log.write(level, 'DANGEROUS', { code });
   let closing: Promise<void> | undefined;
+  const reload = (): Promise<void> => reloadCertificate(context, listening);
+  const unwatch = tls && watchCertificate(tls, clock, () => void reload());
   return {
-    url: `ws://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    url: `${tls === undefined ? 'ws' : 'wss'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     port,
     relayId,
     transport: transportName,
     profile,
     failed,
     totals: () => store.totals(),
+    reload,
     close: () => {
+      unwatch?.();
       closing ??= stop(services, listening);
       return closing;
     },
@@ -171,6 +182,22 @@ function createRoutes(services: Services, addresses: AddressKeys) {
     },
     get: (path: string) => httpAnswer({ isReady: () => isReady(context) }, path),
   };
+}
+
+function tlsFilesOf({ tlsCert, tlsKey }: RelayConfig): TlsFiles | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined;
+  return { certFile: tlsCert, keyFile: tlsKey };
+}
+
+/** The relay goes on with what it has when the new files cannot be used. */
+async function reloadCertificate({ log }: Context, listening: Listening): Promise<void> {
+  try {
+    await listening.reloadTls();
+    log.write('info', 'CERTIFICATE');
+  } catch (error) {
+    const code = error instanceof RelayError ? error.code : 'unknown';
+    log.write('error', 'CERTIFICATE_REFUSED', { code });
+  }
 }
 
 function isReady({ isDraining, writer }: Context): boolean {

@@ -13,6 +13,11 @@ export async function relayStart(context: Context, options: RelaySourceOptions):
   const { createLog, startRelay } = await import('@qasid/relay');
   const log = createLog(config.logLevel, { write: (line) => context.output.note(logLine(line)) });
   const relay = await startRelay(chosen, { log });
+  if (config.tlsCert !== undefined) {
+    // A relay with a certificate is a service: a hang-up means that the certificate was renewed.
+    process.removeAllListeners('SIGHUP');
+    process.on('SIGHUP', () => void relay.reload());
+  }
   try {
     if (context.json) await context.output.json({ url: relay.url, data: directory });
     else await context.output.data(relay.url);

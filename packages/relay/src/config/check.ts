@@ -4,6 +4,7 @@
 import { MAX_TURN_URLS } from '@qasid/protocol/envelope';
 import { DEFAULT_CONFIG, type Quotas, type RelayConfig, type RelayOptions } from '../config.js';
 import { isLoopback } from '../transport/loopback.js';
+import { parseNetwork } from '../transport/peer-address.js';
 import { DANGERS, type Danger } from './dangers.js';
 import { OPTION_KEYS, OPTIONS, type OptionKind, QUOTA_KEYS } from './options.js';
 import { type ConfigProblem, failOn, unknownName } from './problems.js';
@@ -104,6 +105,7 @@ function checkTogether(config: RelayConfig, add: Add): void {
     add('directory', 'is needed for the SQLite store', 'name a directory on a local disk');
   }
   checkTurn(config, add);
+  checkTls(config, add);
   if (!isExposed(config)) return;
   for (const danger of dangersOf(config)) {
     if (config.iKnow.includes(danger)) continue;
@@ -112,6 +114,20 @@ function checkTogether(config: RelayConfig, add: Add): void {
       `is refused where others reach the relay: ${DANGERS[danger]}`,
       `correct it, or add "${danger}" to i_know if you mean it`,
     );
+  }
+}
+
+function checkTls({ tlsCert, tlsKey, trustProxy, proxyAddresses }: RelayConfig, add: Add): void {
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    const missing = tlsCert === undefined ? 'tlsCert' : 'tlsKey';
+    add(missing, 'is missing: certificate and key go together', 'name both files, or none');
+  }
+  if (proxyAddresses.some((address) => parseNetwork(address) === undefined)) {
+    const hint = 'write addresses, or networks like 10.0.0.0/8';
+    add('proxyAddresses', 'holds what is no address', hint);
+  }
+  if (trustProxy && proxyAddresses.length === 0) {
+    add('proxyAddresses', 'is empty', 'name the addresses of the proxy');
   }
 }
 
@@ -126,7 +142,7 @@ function checkTurn({ turnUrls, turnSecretFile }: RelayConfig, add: Add): void {
 
 /** Whether anybody but programs of this machine may be on the other end. */
 function isExposed(config: RelayConfig): boolean {
-  return !isLoopback(config.host);
+  return config.trustProxy || !isLoopback(config.host);
 }
 
 function dangersOf(config: RelayConfig): readonly Danger[] {
@@ -134,7 +150,8 @@ function dangersOf(config: RelayConfig): readonly Danger[] {
   if (config.logLevel === 'trace' || config.logLevel === 'debug') found.push('debug-logs');
   if (config.store === 'memory') found.push('memory-store');
   if (QUOTA_KEYS.some((name) => isOff(config, name))) found.push('no-quotas');
-  if (isExposed(config)) found.push('plain-ws');
+  const isPlain = config.tlsCert === undefined && !config.trustProxy;
+  if (isPlain && isExposed(config)) found.push('plain-ws');
   if (config.synchronous === 'NORMAL') found.push('synchronous-normal');
   return found;
 }

@@ -62,6 +62,26 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: choice('auto', 'uws', 'ws'),
     about: 'auto: uWebSockets.js, or ws where that does not load',
   },
+  tlsCert: {
+    section: 'network',
+    kind: { type: 'path' },
+    about: 'certificate chain as PEM; read again on SIGHUP, and when it changes',
+  },
+  tlsKey: {
+    section: 'network',
+    kind: { type: 'path' },
+    about: 'its private key as PEM, not readable by others',
+  },
+  trustProxy: {
+    section: 'network',
+    kind: { type: 'flag' },
+    about: 'a proxy in front does TLS and names the client in X-Forwarded-For',
+  },
+  proxyAddresses: {
+    section: 'network',
+    kind: { type: 'list' },
+    about: 'addresses and networks (10.0.0.0/8) of that proxy; nobody else is believed',
+  },
   directory: {
     section: 'store',
     kind: { type: 'path' },

@@ -30,6 +30,8 @@ export type LogEvent =
   | 'STARTED'
   | 'STOPPED'
   | 'DANGEROUS'
+  | 'CERTIFICATE'
+  | 'CERTIFICATE_REFUSED'
   | 'DRAINING'
   | 'FALLBACK_TRANSPORT'
   | 'SOCKET_OPEN'

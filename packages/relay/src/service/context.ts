@@ -53,7 +53,8 @@ export interface Budgets {
 
 /** Fresh budgets. */
 export function createBudgets(config: RelayConfig): Budgets {
-  const { quotas } = config;
+  const { quotas, host, trustProxy } = config;
+  const hasOneAddress = isLoopback(host) && !trustProxy;
   return {
     sends: new BucketTable(quotas.sends),
     inboundBytes: new BucketTable(quotas.inboundBytes),
@@ -63,7 +64,7 @@ export function createBudgets(config: RelayConfig): Budgets {
     lookups: new BucketTable(quotas.lookups),
     lookupsTotal: new BucketTable(quotas.lookupsTotal, 1),
     // Behind a loopback address everybody has the same one: a limit per address would be a limit for all.
-    registrations: isLoopback(config.host) ? undefined : new BucketTable(quotas.registrations),
+    registrations: hasOneAddress ? undefined : new BucketTable(quotas.registrations),
     registrationsTotal: new BucketTable(quotas.registrationsTotal, 1),
     failedAuth: new BucketTable(quotas.failedAuth),
     recordReads: new BucketTable(quotas.recordReads),

@@ -4,6 +4,9 @@
  * Adapters copy each message once, as it arrives; what they hand over belongs to the receiver.
  */
 
+import type { TlsFiles } from './certificate.js';
+import type { AddressOf } from './peer-address.js';
+
 /** What became of bytes that were to be sent. `dropped`: they are gone, close the socket. */
 export type SendOutcome = 'sent' | 'queued' | 'dropped';
 
@@ -48,11 +51,17 @@ export interface ListenOptions {
   readonly frameBytesMax: number;
   /** Bytes an adapter buffers for one socket before it drops. */
   readonly bufferBytesMax: number;
+  /** With it, sockets are encrypted and nothing is answered in the clear. */
+  readonly tls: TlsFiles | undefined;
+  /** What becomes of the peer's address and the header `X-Forwarded-For`. */
+  readonly addressOf: AddressOf;
 }
 
 /** A listening server. */
 export interface Listening {
   readonly port: number;
+  /** Use what is now in the certificate files for new sockets; those that are open go on. */
+  reloadTls(): Promise<void>;
   /** Stop accepting. */
   stopAccepting(): void;
   /** Close everything. */

@@ -7,8 +7,15 @@
  */
 import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
-import type { HttpRequest, HttpResponse, us_listen_socket, WebSocket } from 'uWebSockets.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  WebSocket,
+} from 'uWebSockets.js';
 import type { RelayError } from '../errors.js';
+import { readCertificate } from './certificate.js';
 import { listenError } from './listen-error.js';
 import {
   IDLE_SECONDS_MAX,
@@ -27,6 +34,8 @@ type Uws = typeof import('uWebSockets.js');
 interface UserData {
   handler: SocketHandler | undefined;
   isOpen: boolean;
+  /** As the peer, or a proxy, wrote it. */
+  readonly forwardedFor: string;
 }
 
 /** Load the native part. @throws whatever the loader throws where there is no binary for this machine. */
@@ -45,7 +54,49 @@ async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise
   // every port is named, and as it may then be shared with another relay, we look first.
   const port = options.port === 0 ? await freePort(host) : options.port;
   if (await isListening(host, port)) throw listenError('EADDRINUSE', host, port);
-  const app = uws.App();
+  const open = async (): Promise<{ app: TemplatedApp; token: us_listen_socket }> => {
+    const app = createApp(uws, options, routes);
+    const token = await new Promise<us_listen_socket | false>((resolve) => {
+      app.listen(host, port, resolve);
+    });
+    if (token) return { app, token };
+    app.close();
+    throw await listenFailure(host, port);
+  };
+  const first = await open();
+  const apps = [first.app];
+  let listener: us_listen_socket | undefined = first.token;
+  const stopAccepting = (): void => {
+    if (listener) uws.us_listen_socket_close(listener);
+    listener = undefined;
+  };
+  return {
+    port: uws.us_socket_local_port(first.token),
+    reloadTls: async () => {
+      if (options.tls === undefined || listener === undefined) return;
+      // The library cannot exchange a certificate: a second application takes the port over, and the first
+      // keeps its sockets. Until the first has stopped listening both accept.
+      const { app, token } = await open();
+      apps.push(app);
+      stopAccepting();
+      listener = token;
+    },
+    stopAccepting,
+    close: async () => {
+      for (const app of apps) app.close();
+    },
+  };
+}
+
+/** An application with our handlers, not yet listening. @throws RelayError `RELAY_TLS` */
+function createApp(uws: Uws, options: ListenOptions, routes: Routes): TemplatedApp {
+  const { tls } = options;
+  // The library says nothing about files it cannot use.
+  if (tls !== undefined) readCertificate(tls);
+  const app =
+    tls === undefined
+      ? uws.App()
+      : uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile });
   app.ws<UserData>('/', {
     compression: uws.DISABLED,
     maxPayloadLength: options.frameBytesMax,
@@ -60,7 +111,7 @@ async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise
         return;
       }
       response.upgrade<UserData>(
-        { handler: undefined, isOpen: true },
+        { handler: undefined, isOpen: true, forwardedFor: request.getHeader('x-forwarded-for') },
         request.getHeader('sec-websocket-key'),
         SUBPROTOCOL,
         request.getHeader('sec-websocket-extensions'),
@@ -69,8 +120,8 @@ async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise
     },
     open: (ws) => {
       const data = ws.getUserData();
-      const address = new TextDecoder().decode(ws.getRemoteAddressAsText());
-      data.handler = routes.open(wrap(ws, data), address);
+      const peer = new TextDecoder().decode(ws.getRemoteAddressAsText());
+      data.handler = routes.open(wrap(ws, data), options.addressOf(peer, data.forwardedFor));
     },
     message: (ws, message, isBinary) => {
       const { handler } = ws.getUserData();
@@ -85,26 +136,7 @@ async function listen(uws: Uws, options: ListenOptions, routes: Routes): Promise
     },
   });
   app.any('/*', (response, request) => answer(response, request, routes));
-  return new Promise((resolve, reject) => {
-    app.listen(host, port, (token) => {
-      if (!token) {
-        app.close();
-        void listenFailure(host, port).then(reject);
-        return;
-      }
-      let listener: us_listen_socket | undefined = token;
-      resolve({
-        port: uws.us_socket_local_port(token),
-        stopAccepting: () => {
-          if (listener) uws.us_listen_socket_close(listener);
-          listener = undefined;
-        },
-        close: async () => {
-          app.close();
-        },
-      });
-    });
-  });
+  return app;
 }
 
 /** Whether `host` is an address of this machine; the library would not say why it cannot listen there. */

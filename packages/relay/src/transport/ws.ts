@@ -1,9 +1,11 @@
 /**
  * 13 Relay §1. The fallback transport: the `ws` package on node:http. Works wherever Node does.
  */
-import { createServer } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { readCertificate, TLS_VERSION_MIN, type TlsFiles } from './certificate.js';
 import { listenError } from './listen-error.js';
 import {
   IDLE_SECONDS_MAX,
@@ -21,8 +23,8 @@ export const wsTransport: Transport = {
   listen: (options, routes) => listen(options, routes),
 };
 
-function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
-  const server = createServer((request, response) => {
+async function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
+  const { server, reloadTls } = serverOf(options.tls, (request, response) => {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     const answer =
       request.method === 'GET' ? routes.get(path) : ({ status: 404, body: '' } as const);
@@ -44,7 +46,9 @@ function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
       offers(req.headers['sec-websocket-protocol']),
   });
   sockets.on('connection', (ws, request) => {
-    attach(ws, request.socket.remoteAddress ?? '', options, routes);
+    const forwardedFor = String(request.headers['x-forwarded-for'] ?? '');
+    const address = options.addressOf(request.socket.remoteAddress ?? '', forwardedFor);
+    attach(ws, address, options, routes);
   });
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -55,6 +59,7 @@ function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
     server.listen(options.port, options.host, () => {
       resolve({
         port: (server.address() as AddressInfo).port,
+        reloadTls,
         stopAccepting: () => {
           server.close();
         },
@@ -68,6 +73,21 @@ function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
       });
     });
   });
+}
+
+/** A server in the clear, or with TLS. */
+function serverOf(
+  files: TlsFiles | undefined,
+  answer: RequestListener,
+): { readonly server: Server | TlsServer; readonly reloadTls: () => Promise<void> } {
+  if (files === undefined)
+    return { server: createServer(answer), reloadTls: async () => undefined };
+  const context = () => {
+    const { cert, key } = readCertificate(files);
+    return { cert: Buffer.from(cert), key: Buffer.from(key), minVersion: TLS_VERSION_MIN } as const;
+  };
+  const server = createTlsServer(context(), answer);
+  return { server, reloadTls: async () => server.setSecureContext(context()) };
 }
 
 function attach(ws: WebSocket, address: string, options: ListenOptions, routes: Routes): void {

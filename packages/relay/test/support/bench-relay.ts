@@ -195,7 +195,12 @@ export async function benchRelay(
         name: 'ws',
         listen: async (_, given) => {
           routes = given;
-          return { port: 1, stopAccepting: () => undefined, close: async () => undefined };
+          return {
+            port: 1,
+            reloadTls: async () => undefined,
+            stopAccepting: () => undefined,
+            close: async () => undefined,
+          };
         },
       },
       ...parts,

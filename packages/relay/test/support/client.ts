@@ -20,7 +20,7 @@ import {
   signDeviceList,
 } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
-import WebSocket from 'ws';
+import WebSocket, { type ClientOptions } from 'ws';
 
 /** An account with its keys, and one of its devices. */
 export interface Person {
@@ -139,8 +139,8 @@ export class TestClient {
     socket.on('error', () => undefined);
   }
 
-  static async connect(url: string): Promise<TestClient> {
-    const socket = new WebSocket(url, 'qasid.v1');
+  static async connect(url: string, options: ClientOptions = {}): Promise<TestClient> {
+    const socket = new WebSocket(url, 'qasid.v1', options);
     const client = new TestClient(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once('open', () => resolve());
