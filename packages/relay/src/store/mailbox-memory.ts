@@ -14,11 +14,23 @@ export interface Seen {
   readonly sender: MailboxNo;
 }
 
+/** The same with what forgetting it and undoing it need: one object for each envelope, kept for minutes. */
+interface Entry extends Seen {
+  readonly mailbox: MailboxNo;
+  readonly key: string;
+  readonly bytes: number;
+  readonly atMs: number;
+  /** The number before it in its mailbox. */
+  readonly previousSeq: number;
+  /** Another one with the same client id. */
+  readonly earlier: Entry | undefined;
+}
+
 interface Mailbox {
   envelopes: number;
   bytes: number;
   /** By client id; `undefined` until an append needs it. */
-  seen: Map<string, Seen[]> | undefined;
+  seen: Map<string, Entry> | undefined;
   lastAppendMs: number;
   /** Nothing up to this number is queued. */
   ackedThrough: number;
@@ -37,16 +49,13 @@ export class MailboxMemory {
   readonly #load: QueuedIds;
   readonly #memoryMs: number;
   readonly #repeatsMax: number;
+  /** What this commit added, and how to undo what else it did. */
+  #added: Entry[] = [];
   #undo: (() => void)[] = [];
   #envelopes = 0;
   #bytes = 0;
   /** Repeats by the time they may be forgotten; appended in order of time. */
-  #aging: {
-    readonly mailbox: MailboxNo;
-    readonly key: string;
-    readonly seq: number;
-    readonly atMs: number;
-  }[] = [];
+  #aging: Entry[] = [];
   #agingStart = 0;
 
   constructor(load: QueuedIds, memoryMs: number, repeatsMax: number = REPEATS_MAX) {
@@ -55,18 +64,10 @@ export class MailboxMemory {
     this.#memoryMs = memoryMs;
   }
 
-  /** What is on disk, at start. */
-  prime(mailbox: MailboxNo, envelopes: number, bytes: number, lastSeq: number): void {
-    this.#mailboxes.set(mailbox, {
-      envelopes,
-      bytes,
-      seen: undefined,
-      lastAppendMs: 0,
-      ackedThrough: 0,
-      lastSeq,
-    });
-    this.#envelopes += envelopes;
-    this.#bytes += bytes;
+  /** An envelope that is on disk at start, in order of their numbers. */
+  prime(mailbox: MailboxNo, seq: number, bytes: number): void {
+    this.#resize(mailbox, 1, bytes);
+    this.#get(mailbox).lastSeq = seq;
   }
 
   /** Sums over all mailboxes. */
@@ -83,7 +84,19 @@ export class MailboxMemory {
 
   /** Earlier envelopes with this client id. */
   seen(mailbox: MailboxNo, clientId: Uint8Array): readonly Seen[] {
-    return this.#seenOf(mailbox).get(idKey(clientId)) ?? [];
+    let entry = this.#seenOf(mailbox).get(idKey(clientId));
+    // Nearly every time: it is new.
+    if (entry === undefined) return NOTHING;
+    const all: Seen[] = [];
+    for (; entry !== undefined; entry = entry.earlier) {
+      all.unshift({ seq: entry.seq, sender: entry.sender });
+    }
+    return all;
+  }
+
+  /** Envelopes that wait in `mailbox`. */
+  queued(mailbox: MailboxNo): number {
+    return this.#mailboxes.get(mailbox)?.envelopes ?? 0;
   }
 
   /**
@@ -100,20 +113,27 @@ export class MailboxMemory {
   ): number {
     const key = idKey(clientId);
     const seen = this.#seenOf(mailbox);
-    const before = seen.get(key);
-    seen.set(key, before === undefined ? [entry] : [...before, entry]);
-    this.#resize(mailbox, 1, bytes);
     const known = this.#get(mailbox);
     const previousSeq = known.lastSeq;
+    const added: Entry = {
+      seq: entry.seq,
+      sender: entry.sender,
+      mailbox,
+      key,
+      bytes,
+      atMs: nowMs,
+      previousSeq,
+      earlier: seen.get(key),
+    };
+    seen.set(key, added);
+    known.envelopes++;
+    known.bytes += bytes;
+    this.#envelopes++;
+    this.#bytes += bytes;
     known.lastSeq = entry.seq;
     known.lastAppendMs = nowMs;
-    this.#aging.push({ mailbox, key, seq: entry.seq, atMs: nowMs });
-    this.#undo.push(() => {
-      if (before === undefined) seen.delete(key);
-      else seen.set(key, before);
-      known.lastSeq = previousSeq;
-      this.#resize(mailbox, -1, -bytes);
-    });
+    this.#aging.push(added);
+    this.#added.push(added);
     return previousSeq;
   }
 
@@ -146,13 +166,22 @@ export class MailboxMemory {
 
   /** The commit is durable. */
   keep(): void {
-    this.#undo = [];
+    this.#undo.length = 0;
+    this.#added.length = 0;
   }
 
   /** The commit failed: as if nothing had happened. */
   rollBack(): void {
+    // Mailboxes that were dropped first: what was added may be in them.
     for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    for (const entry of this.#added.reverse()) {
+      const known = this.#get(entry.mailbox);
+      if (entry.earlier === undefined) known.seen?.delete(entry.key);
+      else known.seen?.set(entry.key, entry.earlier);
+      known.lastSeq = entry.previousSeq;
+      this.#resize(entry.mailbox, -1, -entry.bytes);
+    }
+    this.keep();
   }
 
   /**
@@ -185,14 +214,23 @@ export class MailboxMemory {
     }
   }
 
-  #seenOf(number: MailboxNo): Map<string, Seen[]> {
+  #seenOf(number: MailboxNo): Map<string, Entry> {
     const mailbox = this.#get(number);
     if (mailbox.seen === undefined) {
       mailbox.seen = new Map();
       if (mailbox.envelopes > 0) {
         for (const { clientId, seq } of this.#load(number)) {
           const key = idKey(clientId);
-          mailbox.seen.set(key, [...(mailbox.seen.get(key) ?? []), { seq, sender: 0 }]);
+          mailbox.seen.set(key, {
+            seq,
+            sender: 0,
+            mailbox: number,
+            key,
+            bytes: 0,
+            atMs: 0,
+            previousSeq: 0,
+            earlier: mailbox.seen.get(key),
+          });
         }
       }
     }
@@ -222,6 +260,8 @@ export class MailboxMemory {
     return fresh;
   }
 }
+
+const NOTHING: readonly Seen[] = [];
 
 /** Client ids remembered in all, about 250 bytes each. Lower: under load some repeats are stored again, and
  *  dropped by the client. Higher: memory. At 1,000 envelopes a second ten minutes fit. */

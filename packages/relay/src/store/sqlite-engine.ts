@@ -34,6 +34,7 @@ import {
 import type { RecordRow } from './port-records.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
+import { SqliteQueue } from './sqlite-queue.js';
 import { SqliteRecords } from './sqlite-records.js';
 import { prepareStatements, type Statements } from './sqlite-statements.js';
 
@@ -58,6 +59,7 @@ export class SqliteEngine {
   readonly #lock: Database.Database;
   readonly #prekeys: SqlitePrekeys;
   readonly #records: SqliteRecords;
+  readonly #queue: SqliteQueue;
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
@@ -78,13 +80,9 @@ export class SqliteEngine {
     this.#sql = prepareStatements(db);
     this.#prekeys = new SqlitePrekeys(db);
     this.#records = new SqliteRecords(db);
-    this.#memory = new MailboxMemory(
-      (mailbox) => this.#sql.queuedIds.all(mailbox).map(({ cid, seq }) => ({ clientId: cid, seq })),
-      REPEAT_MEMORY_MS,
-    );
-    for (const { mb, n, bytes, last } of this.#sql.sizes.all()) {
-      this.#memory.prime(mb, n, bytes, last);
-    }
+    this.#queue = new SqliteQueue(db);
+    this.#memory = new MailboxMemory((mailbox) => this.#queue.ids(mailbox), REPEAT_MEMORY_MS);
+    this.#queue.load(this.#monotonicMs(), (...found) => this.#memory.prime(...found));
     // Everything up to the mark may have been used before a crash: start above it.
     this.#nextSeq = (this.#sql.reserved.get()?.v ?? 0) + 1;
     this.#reservedSeq = this.#nextSeq - 1;
@@ -95,14 +93,18 @@ export class SqliteEngine {
     const nextSeq = this.#nextSeq;
     const reservedSeq = this.#reservedSeq;
     try {
-      this.#memory.forget(this.#monotonicMs());
+      const nowMs = this.#monotonicMs();
+      this.#memory.forget(nowMs);
       this.#sql.begin.run();
       const results = writes.map((write) => this.#apply(write));
+      this.#queue.age(nowMs);
       this.#sql.commit.run();
+      this.#queue.keep();
       this.#memory.keep();
       return results;
     } catch (error) {
       if (this.#db.inTransaction) this.#sql.rollback.run();
+      this.#queue.rollBack();
       this.#memory.rollBack();
       this.#accounts.clear();
       // The numbers were not used by anything that can be seen; a reservation that was rolled back is void.
@@ -137,25 +139,19 @@ export class SqliteEngine {
     const rows: QueuedEnvelope[] = [];
     let bytes = 0;
     let isLast = true;
-    for (const row of this.#sql.read.iterate(mailbox, afterSeq, rowsMax + 1)) {
+    for (const row of this.#queue.read(mailbox, afterSeq, rowsMax + 1)) {
       if (rows.length >= rowsMax || (rows.length > 0 && bytes + row.body.length > bytesMax)) {
         isLast = false;
         break;
       }
       bytes += row.body.length;
-      rows.push({
-        seq: row.seq,
-        clientId: copyBytes(row.cid),
-        body: row.body,
-        minute: row.minute,
-      });
+      rows.push(row);
     }
     return { rows, isLast, nextSeq: this.#nextSeq };
   }
 
   arrivals(afterSeq: number, throughSeq: number): Arrivals {
-    const rows = throughSeq > afterSeq ? this.#sql.arrivals.all(afterSeq, throughSeq) : [];
-    const latest = rows.map(({ mb, seq }) => ({ mailbox: mb, seq }));
+    const latest = this.#queue.arrivals(afterSeq, throughSeq);
     return { latest, nextSeq: this.#nextSeq };
   }
 
@@ -236,8 +232,8 @@ export class SqliteEngine {
       }
       const seq = this.#takeSeq();
       const { clientId, body } = part;
-      this.#sql.insert.run(seq, mailbox, clientId, write.minute, write.expiresMinute, body);
-      const sender = write.sender;
+      const { sender, minute, expiresMinute } = write;
+      this.#queue.insert({ seq, mailbox, clientId, minute, expiresMinute, body }, nowMs);
       const entry = { seq, sender };
       const previousSeq = this.#memory.added(mailbox, clientId, entry, body.length, nowMs);
       placements.push({ mailbox, seq, previousSeq });
@@ -256,8 +252,8 @@ export class SqliteEngine {
   ): 'new' | 'repeat' | 'conflict' {
     for (const seen of this.#memory.seen(mailbox, part.clientId)) {
       if (seen.sender !== sender && seen.sender !== 0) continue;
-      const queued = this.#sql.body.get(seen.seq, mailbox);
-      const isSame = queued === undefined ? undefined : sameBytes(queued.body, part.body);
+      const queued = this.#queue.body(mailbox, seen.seq);
+      const isSame = queued === undefined ? undefined : sameBytes(queued, part.body);
       // Acknowledged meanwhile: the body is gone, and the sender is known to be the same.
       if (isSame === undefined && seen.sender === sender) return 'repeat';
       if (isSame) return 'repeat';
@@ -267,19 +263,19 @@ export class SqliteEngine {
   }
 
   #ack(write: AckWrite): WriteResults['ack'] {
-    let count = 0;
-    let bytes = 0;
-    for (const { size } of this.#sql.ackThrough.all(write.mailbox, write.through)) {
+    const { mailbox, through } = write;
+    let { count, bytes } = this.#queue.deleteThrough(
+      mailbox,
+      through,
+      this.#memory.queued(mailbox),
+    );
+    for (const seq of write.also) {
+      const size = this.#queue.deleteOne(mailbox, seq);
+      if (size === undefined) continue;
       count++;
       bytes += size;
     }
-    for (const seq of write.also) {
-      const row = this.#sql.ackOne.get(seq, write.mailbox);
-      if (row === undefined) continue;
-      count++;
-      bytes += row.size;
-    }
-    this.#memory.removed(write.mailbox, count, bytes, write.through);
+    this.#memory.removed(mailbox, count, bytes, through);
     return { kind: 'acked', count };
   }
 
@@ -378,12 +374,11 @@ export class SqliteEngine {
   }
 
   #sweep(write: SweepWrite): WriteResults['sweep'] {
-    const rows = this.#sql.sweepScan.all(write.afterSeq, write.limit);
+    const rows = this.#queue.scan(write.afterSeq, write.limit);
     let deleted = 0;
-    for (const { seq, mb, exp, size } of rows) {
+    for (const { seq, mb, exp } of rows) {
       if (exp > write.nowMinute) continue;
-      this.#sql.deleteOne.run(seq);
-      this.#memory.removed(mb, 1, size);
+      this.#memory.removed(mb, 1, this.#queue.deleteOne(mb, seq) ?? 0);
       deleted++;
     }
     const last = rows.length < write.limit ? undefined : rows.at(-1)?.seq;
@@ -403,7 +398,7 @@ export class SqliteEngine {
 
   #dropDevice(mailbox: MailboxNo): void {
     this.#prekeys.drop(mailbox);
-    this.#sql.dropQueue.run(mailbox);
+    this.#queue.deleteThrough(mailbox, Number.MAX_SAFE_INTEGER, this.#memory.queued(mailbox));
     this.#sql.dropDevice.run(mailbox);
     this.#memory.dropped(mailbox);
   }

@@ -571,4 +571,4 @@ export function storeContract(t: Test, adapter: Adapter): void {
   });
 }
 
-export { append as appendWrite, enrol, generateAccountId };
+export { append as appendWrite, enrol, generateAccountId, putDevices };
