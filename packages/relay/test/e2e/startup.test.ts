@@ -237,6 +237,7 @@ t.test('ATK-I17 the columns on disk are those of the ledger in chapter 13', asyn
     username: ['name', 'account'],
     device: ['rid', 'account', 'dev', 'reg', 'auth_key'],
     q: ['seq', 'mb', 'cid', 'minute', 'exp', 'body'],
+    q_old: ['mb', 'seq'],
     signed_prekey: ['mb', 'kind', 'kid', 'pub', 'sig'],
     prekey_page: ['id', 'body'],
     prekey_cur: ['mb', 'kind', 'page', 'next', 'n', 'reclen', 'seen'],
