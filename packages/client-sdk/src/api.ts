@@ -194,7 +194,7 @@ export function toMessage(row: MessageRow, sender: Sender): Message {
     sender,
     peer: row.peer,
     text: row.text,
-    raw: row.raw,
+    raw: row.kind === 'text' ? undefined : row.raw,
     sentAtMs: row.sentAtMs,
     receivedAtMs: row.receivedAtMs,
     status: row.status,

@@ -29,7 +29,7 @@ import {
 } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from './clock.js';
-import { decodeContent, unpadContent, type Content } from './content.js';
+import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
 import type {
@@ -38,7 +38,7 @@ import type {
   Contact,
   HeldEnvelope,
   MessageKind,
-  MessageRow,
+  NewMessage,
 } from './stores/port.js';
 
 /** Acknowledge at latest after so many envelopes or so long. Higher: more repeats after a crash. */
@@ -249,7 +249,7 @@ export class Inbox {
     return { ...this.#done(delivery, held), messagesAdded: [row] };
   }
 
-  #toRow(claimed: Claimed, plaintext: Bytes): Omit<MessageRow, 'seq'> {
+  #toRow(claimed: Claimed, plaintext: Bytes): NewMessage {
     let raw: Bytes | undefined;
     try {
       raw = copyBytes(unpadContent(plaintext));
@@ -274,7 +274,7 @@ export class Inbox {
     }
   }
 
-  #row(claimed: Claimed, content: Content, peer: string, raw: Bytes): Omit<MessageRow, 'seq'> {
+  #row(claimed: Claimed, content: Content, peer: string, raw: Bytes): NewMessage {
     const kind: MessageKind = content.body.kind === 'text' ? 'text' : 'unknown';
     const fromSelf = claimed.account === this.#options.self.account;
     return {
@@ -283,10 +283,13 @@ export class Inbox {
       direction: fromSelf ? 'sent' : 'received',
       arrived: true,
       peer,
+      author: claimed.account,
       peerName: undefined,
       device: claimed.device,
       text: content.body.kind === 'text' ? content.body.text : '',
-      raw: kind === 'unknown' ? raw : undefined,
+      raw,
+      state: undefined,
+      expiresAtMs: undefined,
       sentAtMs: content.sentAtMs,
       receivedAtMs: this.#options.clock.now(),
       status: fromSelf ? 'confirmed' : 'received',
@@ -358,17 +361,20 @@ export class Inbox {
     error: unknown,
   ): Promise<void> {
     const now = this.#options.clock.now();
-    const row: Omit<MessageRow, 'seq'> = {
+    const row: NewMessage = {
       id: toHex(delivery.clientId),
       kind: 'undecryptable',
       direction: 'received',
       arrived: true,
       // A claim, not a fact: shown as such.
       peer: claimed?.account ?? '',
+      author: claimed?.account ?? '',
       peerName: undefined,
       device: claimed?.device ?? 0,
       text: '',
       raw: undefined,
+      state: undefined,
+      expiresAtMs: undefined,
       sentAtMs: now,
       receivedAtMs: now,
       status: 'failed',

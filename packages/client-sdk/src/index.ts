@@ -30,5 +30,6 @@ export {
 } from './errors.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';
+export { PLACE_STEP } from './stores/port.js';
 export type { Dial, Socket, SocketClosed, SocketEvents } from './transport/port.js';
 export { platformDial, webSocketDial, type WebSocketClass } from './transport/websocket.js';

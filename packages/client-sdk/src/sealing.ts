@@ -12,7 +12,7 @@ import {
 } from '@qasid/protocol';
 import { ENVELOPE_BUCKETS, encodeEnvelope, parseAccountText } from '@qasid/protocol/envelope';
 
-import { CONTENT_ID_BYTES, encodeContent, padContent } from './content.js';
+import { CONTENT_ID_BYTES, encodeContent, padContent } from './content/index.js';
 import type { StallWatch } from './stalls.js';
 import type { ClientExtra, ClientStore, Contact, ListedDevice, OutboxPart } from './stores/port.js';
 

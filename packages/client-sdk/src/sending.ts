@@ -8,7 +8,7 @@ import { toHex, type Bytes } from '@qasid/protocol';
 
 import type { SentMessage } from './api.js';
 import { sleep } from './clock.js';
-import { CONTENT_ID_BYTES, encodeContent, padContent, type ContentBody } from './content.js';
+import { CONTENT_ID_BYTES, encodeContent, padContent, type ContentBody } from './content/index.js';
 import { identityChanged, isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
@@ -21,7 +21,7 @@ import {
   sealFor,
   type Recipient,
 } from './sealing.js';
-import type { Contact, MessageRow, OutboxPart, OutboxRow, Profile } from './stores/port.js';
+import type { Contact, NewMessage, OutboxPart, OutboxRow, Profile } from './stores/port.js';
 
 /** How long `send` waits to learn whether a name exists, when the relay is at hand. */
 const NAME_TIMEOUT_MS = 5_000;
@@ -262,17 +262,20 @@ export class Sending {
     });
   }
 
-  #historyRow(peer: string, peerName: string | undefined, draft: Draft): Omit<MessageRow, 'seq'> {
+  #historyRow(peer: string, peerName: string | undefined, draft: Draft): NewMessage {
     return {
       id: draft.id,
       kind: draft.body.kind === 'text' ? 'text' : 'unknown',
       direction: 'sent',
       arrived: false,
       peer,
+      author: this.#self?.account ?? '',
       peerName,
       device: this.#self?.device ?? 0,
       text: draft.body.kind === 'text' ? draft.body.text : '',
-      raw: undefined,
+      raw: draft.content,
+      state: undefined,
+      expiresAtMs: undefined,
       sentAtMs: draft.at,
       receivedAtMs: draft.at,
       status: 'pending',

@@ -24,12 +24,16 @@ import type {
   ClientStore,
   ConnectionLease,
   Contact,
+  ConversationQuery,
   HeldEnvelope,
   MessageQuery,
   MessageRow,
   OutboxRow,
   Profile,
+  RecordRow,
+  SearchQuery,
 } from './port.js';
+import { MemoryHistory } from './memory-history.js';
 
 interface SessionRow {
   readonly record: Bytes | undefined;
@@ -51,7 +55,7 @@ export class MemoryStore implements ClientStore {
   readonly #usedKem = new Set<string>();
   readonly #contacts = new Map<string, Contact>();
   readonly #outbox = new Map<number, OutboxRow>();
-  readonly #messages: MessageRow[] = [];
+  readonly #history = new MemoryHistory();
   readonly #seen = new Map<string, number>();
   readonly #held = new Map<number, HeldEnvelope>();
   readonly #cursors = new Map<string, number>();
@@ -131,18 +135,53 @@ export class MemoryStore implements ClientStore {
   }
 
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
-    const { after = 0, limit = 1_000, arrivedOnly = false } = query;
-    return this.#messages
-      .filter((row) => row.seq > after && (!arrivedOnly || row.arrived))
-      .slice(0, limit);
+    return this.#history.messages(query);
   }
 
   async loadSentMessage(id: string): Promise<MessageRow | undefined> {
-    return this.#messages.find((row) => row.id === id && !row.arrived);
+    return this.#history.sentMessage(id);
+  }
+
+  async loadMessage(peer: string, author: string, id: string): Promise<MessageRow | undefined> {
+    return this.#history.message(peer, author, id);
+  }
+
+  async loadConversation(query: ConversationQuery): Promise<readonly MessageRow[]> {
+    return this.#history.conversation(query);
+  }
+
+  async loadChanges(query: {
+    readonly after: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]> {
+    return this.#history.changes(query);
+  }
+
+  async loadExpiring(query: {
+    readonly throughMs: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]> {
+    return this.#history.expiring(query);
+  }
+
+  async searchMessages(query: SearchQuery): Promise<readonly MessageRow[]> {
+    return this.#history.search(query);
+  }
+
+  async loadRecord(space: string, key: string): Promise<RecordRow | undefined> {
+    return this.#history.record(space, key);
+  }
+
+  async loadRecords(space: string, after = 0): Promise<readonly RecordRow[]> {
+    return this.#history.records(space, after);
   }
 
   async lastSeq(): Promise<number> {
-    return this.#messages.at(-1)?.seq ?? 0;
+    return this.#history.lastSeq;
+  }
+
+  async lastRevision(): Promise<number> {
+    return this.#history.lastRevision;
   }
 
   async hasSeen(clientId: Uint8Array): Promise<boolean> {
@@ -218,6 +257,7 @@ export class MemoryStore implements ClientStore {
         throw new StateError('STATE_DUPLICATE_MESSAGE', 'client id was processed before');
       }
     }
+    if (changes.extra !== undefined) this.#history.check(changes.extra);
   }
 
   #writeKeys(changes: StoreChanges<ClientExtra>): void {
@@ -267,12 +307,7 @@ export class MemoryStore implements ClientStore {
       if (this.#outbox.has(row.id)) this.#outbox.set(row.id, row);
     }
     for (const id of extra.outboxRemoved ?? []) this.#outbox.delete(id);
-    for (const row of extra.messagesAdded ?? []) this.#messages.push({ ...row, seq: this.#seq() });
-    for (const change of extra.messagesChanged ?? []) {
-      const index = this.#messages.findIndex((row) => row.id === change.id && !row.arrived);
-      const row = this.#messages[index];
-      if (row !== undefined) this.#messages[index] = { ...row, ...change };
-    }
+    this.#history.write(extra);
     for (const { clientId, day } of extra.seen ?? []) this.#seen.set(toHex(clientId), day);
     if (extra.seenBeforeDay !== undefined) {
       for (const [id, day] of this.#seen) if (day < extra.seenBeforeDay) this.#seen.delete(id);
@@ -285,10 +320,6 @@ export class MemoryStore implements ClientStore {
     for (const { name, seq } of extra.cursors ?? []) {
       this.#cursors.set(name, Math.max(seq, this.#cursors.get(name) ?? 0));
     }
-  }
-
-  #seq(): number {
-    return (this.#messages.at(-1)?.seq ?? 0) + 1;
   }
 
   #requireProfile(): Profile {

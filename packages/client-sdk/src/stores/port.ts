@@ -113,25 +113,48 @@ export type MessageStatus = 'pending' | 'confirmed' | 'failed' | 'received';
 /** `undecryptable` rows keep the place of a message that could not be opened. */
 export type MessageKind = 'text' | 'unknown' | 'undecryptable';
 
-/** One row of history. */
-export interface MessageRow {
-  /** Given by the store, rising, never reused. */
+/** Between the places of two messages in the order of arrival: room for those that come late. */
+export const PLACE_STEP = 1_048_576;
+
+/** Where a message stands in its conversation: by `place`, then by `seq`. */
+export interface Position {
+  readonly place: number;
   readonly seq: number;
+}
+
+/** One row of history. */
+export interface MessageRow extends Position {
+  /** Given by the store, rising with each message, never reused. */
+  readonly seq: number;
+  /**
+   * Order within the conversation. `seq * PLACE_STEP` unless the message came late and belongs before one
+   * that is there already.
+   */
+  readonly place: number;
+  /** Given by the store with each write of the row; rises over all rows and records of the store. */
+  readonly revision: number;
   /** 16 bytes as hex, chosen by the sender. */
   readonly id: string;
   readonly kind: MessageKind;
   readonly direction: Direction;
   /** It came from the relay (also a copy of what another device of ours sent), not from this device. */
   readonly arrived: boolean;
-  /** The other account; empty until a name is resolved. */
+  /** The conversation: the other account, or a group's id as hex; empty until a name is resolved. */
   readonly peer: string;
+  /** The account that wrote it; for an undecryptable row only a claim. */
+  readonly author: string;
   /** The name the person wrote to, for rows whose peer is not known yet. */
   readonly peerName: string | undefined;
   /** Device that sent it. */
   readonly device: number;
+  /** As it reads now: edits are in it. */
   readonly text: string;
-  /** Content of a kind this version does not know. */
+  /** The content as its author sent it, without the link of its chain; gone when it was deleted. */
   readonly raw: Bytes | undefined;
+  /** What happened to it since: reactions, edits, receipts. The store does not look inside. */
+  readonly state: Bytes | undefined;
+  /** When it disappears from here, milliseconds since 1970. */
+  readonly expiresAtMs: number | undefined;
   readonly sentAtMs: number;
   readonly receivedAtMs: number;
   readonly status: MessageStatus;
@@ -139,7 +162,39 @@ export interface MessageRow {
   readonly cause: string | undefined;
 }
 
-/** A change of one history row. Absent members stay. */
+/** A history row before it is stored; the store gives `seq` and `revision`, and `place` where it is absent. */
+export interface NewMessage extends Omit<MessageRow, 'seq' | 'revision' | 'place'> {
+  readonly place?: number | undefined;
+  /** Words it is to be found by. Kept only in a form that needs the store's key. */
+  readonly terms?: readonly string[] | undefined;
+}
+
+/** A whole row in place of the one with its `seq`. */
+export interface MessageReplacement {
+  readonly row: MessageRow;
+  /** Words it is to be found by from now on; absent: as before. */
+  readonly terms?: readonly string[] | undefined;
+}
+
+/** A small named value, for everything that is not a message. */
+export interface RecordRow {
+  readonly key: string;
+  readonly value: Bytes;
+  /** The store's revision of its last write; never 0, never the same twice. */
+  readonly version: number;
+}
+
+/** A record to write, or with `value` undefined to delete. */
+export interface RecordChange {
+  /** What kind of record; readable without the passphrase. The key is not. */
+  readonly space: string;
+  readonly key: string;
+  readonly value: Bytes | undefined;
+  /** Version it was read at, 0 when it was not there. Another one → StoreError `STORE_CONFLICT`. */
+  readonly expectedVersion: number;
+}
+
+/** A change of one history row that this device sent. Absent members stay. */
 export interface MessageChange {
   readonly id: string;
   readonly status?: MessageStatus;
@@ -170,8 +225,18 @@ export interface ClientExtra {
   readonly outboxChanged?: readonly OutboxRow[];
   readonly outboxRemoved?: readonly number[];
   /** New history rows; the store gives the sequence numbers, in this order. */
-  readonly messagesAdded?: readonly Omit<MessageRow, 'seq'>[];
+  readonly messagesAdded?: readonly NewMessage[];
   readonly messagesChanged?: readonly MessageChange[];
+  /**
+   * Rows to overwrite. One whose revision is no longer that of `row` refuses the whole commit with
+   * StoreError `STORE_CONFLICT`: load again, apply again.
+   */
+  readonly messagesReplaced?: readonly MessageReplacement[];
+  /** Rows to delete by `seq`, with their words. One that is gone already is no error. */
+  readonly messagesRemoved?: readonly number[];
+  /** Conversations all of whose rows go. */
+  readonly conversationsRemoved?: readonly string[];
+  readonly records?: readonly RecordChange[];
   /**
    * Client ids processed. If one of them is there already the whole commit is refused with
    * StateError `STATE_DUPLICATE_MESSAGE`: two processes cannot both show a message.
@@ -200,6 +265,25 @@ export interface MessageQuery {
   readonly arrivedOnly?: boolean;
 }
 
+/** A page of one conversation. */
+export interface ConversationQuery {
+  readonly peer: string;
+  /** Only what stands before it: the page ends there, newest first. */
+  readonly before?: Position | undefined;
+  /** Only what stands after it, oldest first. Not together with `before`. */
+  readonly after?: Position | undefined;
+  readonly limit: number;
+}
+
+/** Messages that hold all of some words. */
+export interface SearchQuery {
+  /** Words as `terms` of the rows had them; at least one. */
+  readonly terms: readonly string[];
+  /** Only rows with a lower `seq`. */
+  readonly before?: number | undefined;
+  readonly limit: number;
+}
+
 /** Storage of one device. Every method may reject with StoreError; a rejected `commit` wrote nothing. */
 export interface ClientStore extends ProtocolStore<ClientExtra> {
   /** Who this device is; `undefined` before `register`. */
@@ -219,7 +303,29 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   outboxState(): Promise<'empty' | 'held' | 'waiting'>;
   /** Oldest first. */
   loadMessages(query: MessageQuery): Promise<readonly MessageRow[]>;
-  /** A row this account sent. */
+  /** The row with this id that `author` wrote in `peer`; the first, where an author repeats an id. */
+  loadMessage(peer: string, author: string, id: string): Promise<MessageRow | undefined>;
+  /** A page of one conversation: the newest rows, newest first, or those around a position. */
+  loadConversation(query: ConversationQuery): Promise<readonly MessageRow[]>;
+  /** Rows written after `after` was the highest revision, in the order of revisions. */
+  loadChanges(query: {
+    readonly after: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]>;
+  /** Rows that disappear at `throughMs` or before, the earliest first. */
+  loadExpiring(query: {
+    readonly throughMs: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]>;
+  /** Rows that hold all of the words, newest first. */
+  searchMessages(query: SearchQuery): Promise<readonly MessageRow[]>;
+  /** One record; `undefined` when there is none. */
+  loadRecord(space: string, key: string): Promise<RecordRow | undefined>;
+  /** Records of a space written after `after` (default 0) was the highest revision, in that order. */
+  loadRecords(space: string, after?: number): Promise<readonly RecordRow[]>;
+  /** Highest revision given so far, 0 when none. */
+  lastRevision(): Promise<number>;
+  /** A row this device sent. */
   loadSentMessage(id: string): Promise<MessageRow | undefined>;
   /** Highest sequence number given so far, 0 when none. */
   lastSeq(): Promise<number>;

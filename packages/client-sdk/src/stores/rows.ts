@@ -68,6 +68,10 @@ class Fields {
     return this.#numbers.get(field) ?? 0;
   }
 
+  optionalNumber(field: number): number | undefined {
+    return this.#numbers.get(field);
+  }
+
   list(field: number): readonly Bytes[] {
     return this.#bytes.get(field) ?? [];
   }
@@ -259,8 +263,8 @@ export function decodeOutboxRow(id: number, encoded: Uint8Array): OutboxRow {
   });
 }
 
-/** A history row without its sequence number, which is the store's. */
-export function encodeMessageRow(message: Omit<MessageRow, 'seq'>): Bytes {
+/** A history row without the numbers that the store gives and keeps beside it. */
+export function encodeMessageRow(message: Omit<MessageRow, 'seq' | 'revision' | 'place'>): Bytes {
   const writer = row()
     .text(2, message.id)
     .uint32(3, KINDS.indexOf(message.kind))
@@ -275,24 +279,41 @@ export function encodeMessageRow(message: Omit<MessageRow, 'seq'>): Bytes {
     .uint64(12, message.receivedAtMs)
     .uint32(13, STATUSES.indexOf(message.status));
   if (message.cause !== undefined) writer.text(14, message.cause);
+  writer.text(15, message.author);
+  if (message.state !== undefined) writer.bytes(16, message.state);
+  if (message.expiresAtMs !== undefined) writer.uint64(17, message.expiresAtMs);
   return writer.finish();
 }
 
-/** @throws StoreError `STORE_CORRUPT` */
-export function decodeMessageRow(seq: number, encoded: Uint8Array): MessageRow {
+/**
+ * @param numbers - What the store keeps beside the row.
+ * @param self - The author of sent rows from before rows named their author.
+ * @throws StoreError `STORE_CORRUPT`
+ */
+export function decodeMessageRow(
+  numbers: Pick<MessageRow, 'seq' | 'revision' | 'place'>,
+  encoded: Uint8Array,
+  self = '',
+): MessageRow {
   return decoding('message', () => {
-    const fields = new Fields(encoded, [3, 4, 5, 8, 11, 12, 13]);
+    const fields = new Fields(encoded, [3, 4, 5, 8, 11, 12, 13, 17]);
+    const direction = fields.oneOf(4, DIRECTIONS);
     return {
-      seq,
+      seq: numbers.seq,
+      revision: numbers.revision,
+      place: numbers.place,
       id: fields.text(2),
       kind: fields.oneOf(3, KINDS),
-      direction: fields.oneOf(4, DIRECTIONS),
+      direction,
       arrived: fields.number(5) === 1,
       peer: fields.text(6),
+      author: fields.optionalText(15) ?? (direction === 'sent' ? self : fields.text(6)),
       peerName: fields.optionalText(7),
       device: fields.number(8),
       text: fields.text(9),
       raw: fields.optional(10),
+      state: fields.optional(16),
+      expiresAtMs: fields.optionalNumber(17),
       sentAtMs: fields.number(11),
       receivedAtMs: fields.number(12),
       status: fields.oneOf(13, STATUSES),
@@ -311,5 +332,18 @@ export function decodeHeld(id: number, encoded: Uint8Array): HeldEnvelope {
   return decoding('held envelope', () => {
     const fields = new Fields(encoded, []);
     return { id, account: fields.text(2), clientId: fields.bytes(3), body: fields.bytes(4) };
+  });
+}
+
+/** A record, with its name: what the store looks it up by does not give the name back. */
+export function encodeRecord(key: string, value: Uint8Array): Bytes {
+  return row().text(2, key).bytes(3, value).finish();
+}
+
+/** @throws StoreError `STORE_CORRUPT` */
+export function decodeRecord(encoded: Uint8Array): { readonly key: string; readonly value: Bytes } {
+  return decoding('record', () => {
+    const fields = new Fields(encoded, []);
+    return { key: fields.text(2), value: fields.bytes(3) };
   });
 }

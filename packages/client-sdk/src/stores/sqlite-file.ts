@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { QasidError, StoreError, type Bytes } from '@qasid/protocol';
 import Database from 'better-sqlite3';
 
+import { addConversations } from './sqlite-migrations.js';
 import { createVault, openVault, unlockVault, type Vault } from './vault.js';
 
 /** Where and how to open a store. */
@@ -29,8 +30,8 @@ export interface OpenStore {
   readonly vault: Vault;
 }
 
-/** Version of the tables below. A newer file is refused, an older one will be migrated forward. */
-const SCHEMA_VERSION = 1;
+/** Version of the tables. A newer file is refused, an older one is migrated forward when it is opened. */
+const SCHEMA_VERSION = 2;
 
 /**
  * How long one process waits for another's commit. Commits take milliseconds; longer means a stopped
@@ -38,6 +39,7 @@ const SCHEMA_VERSION = 1;
  */
 const BUSY_TIMEOUT_MS = 10_000;
 
+/** The tables of version 1; the migrations make the rest, for new stores too. */
 const SCHEMA = `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -106,15 +108,32 @@ function openOrCreate(database: Database.Database, options: SqliteStoreOptions):
   const { passphrase } = options;
   if (version === 0) {
     database.exec(SCHEMA);
-    database.pragma(`user_version = ${SCHEMA_VERSION}`);
-    if (passphrase === undefined) return openVault;
-    const { vault, header } = createVault(passphrase, options.scryptLog2N);
-    database.prepare("INSERT INTO meta VALUES ('vault', ?)").run(header);
+    const vault = newVault(database, options);
+    migrate(database, vault, 1);
     return vault;
   }
-  if (version !== SCHEMA_VERSION) {
+  if (typeof version !== 'number' || version > SCHEMA_VERSION) {
     throw new StoreError('STORE_CORRUPT', `store of version ${version}, this is ${SCHEMA_VERSION}`);
   }
+  const vault = openedVault(database, passphrase);
+  if (version < SCHEMA_VERSION) migrate(database, vault, version);
+  return vault;
+}
+
+/** Bring tables of `version` to this one, in the transaction that opens the store. */
+function migrate(database: Database.Database, vault: Vault, version: number): void {
+  if (version < 2) addConversations(database, vault);
+  database.pragma(`user_version = ${SCHEMA_VERSION}`);
+}
+
+function newVault(database: Database.Database, options: SqliteStoreOptions): Vault {
+  if (options.passphrase === undefined) return openVault;
+  const { vault, header } = createVault(options.passphrase, options.scryptLog2N);
+  database.prepare("INSERT INTO meta VALUES ('vault', ?)").run(header);
+  return vault;
+}
+
+function openedVault(database: Database.Database, passphrase: string | undefined): Vault {
   const header = database.prepare("SELECT value FROM meta WHERE name = 'vault'").pluck().get() as
     | Bytes
     | undefined;

@@ -16,15 +16,10 @@ import {
 } from '@qasid/protocol';
 import type Database from 'better-sqlite3';
 
-import type { ClientExtra, MessageChange, OutboxRow } from './port.js';
-import {
-  decodeMessageRow,
-  encodeContact,
-  encodeHeld,
-  encodeMessageRow,
-  encodeOutboxRow,
-  encodeProfile,
-} from './rows.js';
+import type { ClientExtra, OutboxRow } from './port.js';
+import { encodeContact, encodeHeld, encodeOutboxRow, encodeProfile } from './rows.js';
+import { Statements } from './sqlite-statements.js';
+import { SqliteHistoryWriter } from './sqlite-history.js';
 import type { Vault } from './vault.js';
 
 /** `prekey.kind`. */
@@ -40,12 +35,15 @@ function stateOf(row: Omit<OutboxRow, 'id'>): number {
 export class SqliteWriter {
   readonly #database: Database.Database;
   readonly #vault: Vault;
-  readonly #statements = new Map<string, Database.Statement>();
+  readonly #sql: Statements;
+  readonly #history: SqliteHistoryWriter;
   readonly #transaction: (changes: StoreChanges<ClientExtra>) => void;
 
   constructor(database: Database.Database, vault: Vault) {
     this.#database = database;
     this.#vault = vault;
+    this.#sql = new Statements(database);
+    this.#history = new SqliteHistoryWriter(this.#sql, vault);
     const transaction = database.transaction((changes: StoreChanges<ClientExtra>) => {
       this.#writeKeys(changes);
       if (changes.extra !== undefined) this.#writeExtra(changes.extra);
@@ -74,7 +72,7 @@ export class SqliteWriter {
     for (const { name, identityKey, firstUse } of changes.identities ?? []) {
       if (firstUse === true) this.#refuseOtherIdentity(name, identityKey);
       const value = this.#vault.seal(`identity/${name}`, identityKey);
-      this.#run(
+      this.#sql.run(
         'INSERT INTO identity VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
         this.#vault.rowKey('identity', name),
         value,
@@ -92,17 +90,17 @@ export class SqliteWriter {
     for (const used of changes.usedKemPreKeys ?? []) this.#useKem(used);
     for (const id of changes.removedSignedPreKeys ?? []) {
       this.#removePrekey(KIND.signed, id);
-      this.#run('DELETE FROM used_kem WHERE signed = ?', id);
+      this.#sql.run('DELETE FROM used_kem WHERE signed = ?', id);
     }
     for (const id of changes.removedKemPreKeys ?? []) {
       this.#removeKem(id);
-      this.#run('DELETE FROM used_kem WHERE kem = ?', id);
+      this.#sql.run('DELETE FROM used_kem WHERE kem = ?', id);
     }
   }
 
   /** A deleted session leaves its version behind, so that a stale writer never finds its number again. */
   #refuseOtherIdentity(name: string, identityKey: PublicKey): void {
-    const row = this.#get(
+    const row = this.#sql.get(
       'SELECT value FROM identity WHERE key = ?',
       this.#vault.rowKey('identity', name),
     ) as { readonly value: Uint8Array } | undefined;
@@ -116,7 +114,7 @@ export class SqliteWriter {
   #writeSession(change: SessionChange): void {
     const name = addressText(change.address);
     const key = this.#vault.rowKey('session', name);
-    const row = this.#get(
+    const row = this.#sql.get(
       'SELECT version, value IS NULL AS gone FROM session WHERE key = ?',
       key,
     ) as { readonly version: number; readonly gone: number } | undefined;
@@ -127,7 +125,7 @@ export class SqliteWriter {
     }
     const value =
       change.record === undefined ? null : this.#vault.seal(`session/${name}`, change.record);
-    this.#run(
+    this.#sql.run(
       'INSERT INTO session VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value',
       key,
       version + 1,
@@ -137,11 +135,11 @@ export class SqliteWriter {
 
   #putPrekey(kind: number, id: number, record: Bytes): void {
     const value = this.#vault.seal(`prekey/${kind}/${id}`, record);
-    this.#run('INSERT OR REPLACE INTO prekey VALUES (?, ?, ?)', kind, id, value);
+    this.#sql.run('INSERT OR REPLACE INTO prekey VALUES (?, ?, ?)', kind, id, value);
   }
 
   #removePrekey(kind: number, id: number): void {
-    this.#run('DELETE FROM prekey WHERE kind = ? AND id = ?', kind, id);
+    this.#sql.run('DELETE FROM prekey WHERE kind = ? AND id = ?', kind, id);
   }
 
   #removeKem(id: number): void {
@@ -152,46 +150,51 @@ export class SqliteWriter {
   /** Two messages may race for one prekey, also in two processes: the second must find it gone. */
   #takeOneTime(id: number): void {
     const sql = 'DELETE FROM prekey WHERE kind = ? AND id = ?';
-    if (this.#run(sql, KIND.oneTime, id) === 0) throw noPreKey('one-time prekey', id);
+    if (this.#sql.run(sql, KIND.oneTime, id) === 0) throw noPreKey('one-time prekey', id);
   }
 
   #useKem(used: UsedKemPreKey): void {
     const { kemPreKeyId: kem, signedPreKeyId: signed } = used;
-    const removed = this.#run('DELETE FROM prekey WHERE kind = ? AND id = ?', KIND.kemOneTime, kem);
+    const removed = this.#sql.run(
+      'DELETE FROM prekey WHERE kind = ? AND id = ?',
+      KIND.kemOneTime,
+      kem,
+    );
     if (removed > 0) return;
     const sql = 'SELECT 1 FROM prekey WHERE kind = ? AND id = ?';
-    if (this.#get(sql, KIND.kemLastResort, kem) === undefined) throw noPreKey('KEM prekey', kem);
+    if (this.#sql.get(sql, KIND.kemLastResort, kem) === undefined)
+      throw noPreKey('KEM prekey', kem);
     const base = this.#vault.rowKey('used-kem', toHex(used.baseKey));
-    if (this.#run('INSERT OR IGNORE INTO used_kem VALUES (?, ?, ?)', kem, signed, base) === 0) {
+    if (this.#sql.run('INSERT OR IGNORE INTO used_kem VALUES (?, ?, ?)', kem, signed, base) === 0) {
       throw new StateError('STATE_PREKEY_REPLAYED', 'last-resort prekey met this base key before');
     }
   }
 
   #writeExtra(extra: ClientExtra): void {
     for (const { clientId, day } of extra.seen ?? []) {
-      if (this.#run('INSERT OR IGNORE INTO seen VALUES (?, ?)', clientId, day) === 0) {
+      if (this.#sql.run('INSERT OR IGNORE INTO seen VALUES (?, ?)', clientId, day) === 0) {
         throw new StateError('STATE_DUPLICATE_MESSAGE', 'client id was processed before');
       }
     }
     if (extra.seenBeforeDay !== undefined) {
-      this.#run('DELETE FROM seen WHERE day < ?', extra.seenBeforeDay);
+      this.#sql.run('DELETE FROM seen WHERE day < ?', extra.seenBeforeDay);
     }
     if (extra.profile !== undefined) {
       const value = this.#vault.seal('profile/1', encodeProfile(extra.profile));
-      this.#run('INSERT OR REPLACE INTO profile VALUES (1, ?)', value);
+      this.#sql.run('INSERT OR REPLACE INTO profile VALUES (1, ?)', value);
     }
     this.#writeContacts(extra);
     this.#writeOutbox(extra);
-    this.#writeMessages(extra);
+    this.#history.write(extra);
     for (const held of extra.heldAdded ?? []) {
-      const id = this.#next('held');
+      const id = this.#sql.next('held');
       const key = this.#vault.rowKey('held', held.account);
       const value = this.#vault.seal(`held/${id}`, encodeHeld(held));
-      this.#run('INSERT INTO held VALUES (?, ?, ?)', id, key, value);
+      this.#sql.run('INSERT INTO held VALUES (?, ?, ?)', id, key, value);
     }
-    for (const id of extra.heldRemoved ?? []) this.#run('DELETE FROM held WHERE id = ?', id);
+    for (const id of extra.heldRemoved ?? []) this.#sql.run('DELETE FROM held WHERE id = ?', id);
     for (const { name, seq } of extra.cursors ?? []) {
-      this.#run(
+      this.#sql.run(
         'INSERT INTO cursor VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = max(seq, excluded.seq)',
         name,
         seq,
@@ -204,9 +207,9 @@ export class SqliteWriter {
       const { account, username } = contact;
       const value = this.#vault.seal(`contact/${account}`, encodeContact(contact));
       const key = this.#vault.rowKey('contact', account);
-      this.#run('INSERT OR REPLACE INTO contact VALUES (?, ?)', key, value);
+      this.#sql.run('INSERT OR REPLACE INTO contact VALUES (?, ?)', key, value);
       if (username === undefined) continue;
-      this.#run(
+      this.#sql.run(
         'INSERT OR REPLACE INTO contact_name VALUES (?, ?)',
         this.#vault.rowKey('username', username),
         this.#vault.seal(`username/${username}`, utf8(account)),
@@ -216,66 +219,17 @@ export class SqliteWriter {
 
   #writeOutbox(extra: ClientExtra): void {
     for (const row of extra.outboxAdded ?? []) {
-      const id = this.#next('outbox');
+      const id = this.#sql.next('outbox');
       const value = this.#vault.seal(`outbox/${id}`, encodeOutboxRow(row));
-      this.#run('INSERT INTO outbox VALUES (?, ?, ?)', id, stateOf(row), value);
+      this.#sql.run('INSERT INTO outbox VALUES (?, ?, ?)', id, stateOf(row), value);
     }
     for (const row of extra.outboxChanged ?? []) {
       const value = this.#vault.seal(`outbox/${row.id}`, encodeOutboxRow(row));
       const sql = 'UPDATE outbox SET state = ?, value = ? WHERE id = ?';
-      this.#run(sql, stateOf(row), value, row.id);
+      this.#sql.run(sql, stateOf(row), value, row.id);
     }
-    for (const id of extra.outboxRemoved ?? []) this.#run('DELETE FROM outbox WHERE id = ?', id);
-  }
-
-  #writeMessages(extra: ClientExtra): void {
-    for (const row of extra.messagesAdded ?? []) {
-      const seq = this.#next('message');
-      // Ids are unique among our own; a stranger's may repeat, so theirs are not indexed.
-      const sentId = row.arrived ? null : this.#vault.rowKey('message', row.id);
-      const value = this.#vault.seal(`message/${seq}`, encodeMessageRow(row));
-      this.#run('INSERT INTO message VALUES (?, ?, ?, ?)', seq, sentId, row.arrived ? 1 : 0, value);
-    }
-    for (const change of extra.messagesChanged ?? []) this.#changeMessage(change);
-  }
-
-  #changeMessage(change: MessageChange): void {
-    const row = this.#get(
-      'SELECT seq, value FROM message WHERE sent_id = ?',
-      this.#vault.rowKey('message', change.id),
-    ) as { readonly seq: number; readonly value: Bytes } | undefined;
-    if (row === undefined) return;
-    const place = `message/${row.seq}`;
-    const message = decodeMessageRow(row.seq, this.#vault.open(place, row.value));
-    const value = this.#vault.seal(place, encodeMessageRow({ ...message, ...change }));
-    this.#run('UPDATE message SET value = ? WHERE seq = ?', value, row.seq);
-  }
-
-  /** The next number of `name`, from 1; never given twice, also when rows are deleted. */
-  #next(name: string): number {
-    this.#run(
-      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1',
-      name,
-    );
-    const row = this.#get('SELECT value FROM counter WHERE name = ?', name);
-    return (row as { readonly value: number }).value;
-  }
-
-  #run(sql: string, ...parameters: readonly unknown[]): number {
-    return this.#statement(sql).run(...parameters).changes;
-  }
-
-  #get(sql: string, ...parameters: readonly unknown[]): unknown {
-    return this.#statement(sql).get(...parameters);
-  }
-
-  #statement(sql: string): Database.Statement {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    for (const id of extra.outboxRemoved ?? [])
+      this.#sql.run('DELETE FROM outbox WHERE id = ?', id);
   }
 }
 

@@ -21,25 +21,24 @@ import type {
   ClientStore,
   ConnectionLease,
   Contact,
+  ConversationQuery,
   HeldEnvelope,
   MessageQuery,
   MessageRow,
   OutboxRow,
   Profile,
+  RecordRow,
+  SearchQuery,
 } from './port.js';
-import {
-  decodeContact,
-  decodeHeld,
-  decodeMessageRow,
-  decodeOutboxRow,
-  decodeProfile,
-} from './rows.js';
+import { decodeContact, decodeHeld, decodeOutboxRow, decodeProfile } from './rows.js';
 import {
   lockConnection,
   openStoreFile,
   storeCall,
   type SqliteStoreOptions,
 } from './sqlite-file.js';
+import { SqliteHistory } from './sqlite-history.js';
+import { Statements } from './sqlite-statements.js';
 import { KIND, SqliteWriter } from './sqlite-write.js';
 import type { Vault } from './vault.js';
 
@@ -49,10 +48,6 @@ import type { Vault } from './vault.js';
  */
 const WATCH_INTERVAL_MS = 50;
 
-interface SeqRow {
-  readonly seq: number;
-  readonly value: Bytes;
-}
 interface IdRow {
   readonly id: number;
   readonly value: Bytes;
@@ -66,7 +61,8 @@ export class SqliteStore implements ClientStore {
   readonly #database: Database.Database;
   readonly #vault: Vault;
   readonly #writer: SqliteWriter;
-  readonly #statements = new Map<string, Database.Statement>();
+  readonly #sql: Statements;
+  readonly #history: SqliteHistory;
   readonly #listeners = new Set<() => void>();
   readonly #leases = new Set<ConnectionLease>();
   #poll: ReturnType<typeof setInterval> | undefined;
@@ -78,6 +74,8 @@ export class SqliteStore implements ClientStore {
     this.#database = database;
     this.#vault = vault;
     this.#writer = new SqliteWriter(database, vault);
+    this.#sql = new Statements(database);
+    this.#history = new SqliteHistory(this.#sql, vault);
   }
 
   /** @throws StoreError `STORE_PASSPHRASE`, `STORE_CORRUPT`, `STORE_FULL`, `STORE_LOCKED`, `STORE_FAILED` */
@@ -172,25 +170,53 @@ export class SqliteStore implements ClientStore {
   }
 
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
-    const { after = 0, limit = 1_000, arrivedOnly = false } = query;
-    const filter = arrivedOnly ? 'AND arrived = 1' : '';
-    const rows = this.#all(
-      `SELECT seq, value FROM message WHERE seq > ? ${filter} ORDER BY seq LIMIT ?`,
-      [after, limit],
-    ) as SeqRow[];
-    return rows.map((row) => this.#message(row));
+    return storeCall('read', () => this.#history.messages(query));
   }
 
   async loadSentMessage(id: string): Promise<MessageRow | undefined> {
-    const row = this.#get('SELECT seq, value FROM message WHERE sent_id = ?', [
-      this.#vault.rowKey('message', id),
-    ]) as SeqRow | undefined;
-    return row === undefined ? undefined : this.#message(row);
+    return storeCall('read', () => this.#history.sentMessage(id));
+  }
+
+  async loadMessage(peer: string, author: string, id: string): Promise<MessageRow | undefined> {
+    return storeCall('read', () => this.#history.message(peer, author, id));
+  }
+
+  async loadConversation(query: ConversationQuery): Promise<readonly MessageRow[]> {
+    return storeCall('read', () => this.#history.conversation(query));
+  }
+
+  async loadChanges(query: {
+    readonly after: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]> {
+    return storeCall('read', () => this.#history.changes(query));
+  }
+
+  async loadExpiring(query: {
+    readonly throughMs: number;
+    readonly limit: number;
+  }): Promise<readonly MessageRow[]> {
+    return storeCall('read', () => this.#history.expiring(query));
+  }
+
+  async searchMessages(query: SearchQuery): Promise<readonly MessageRow[]> {
+    return storeCall('read', () => this.#history.search(query));
+  }
+
+  async loadRecord(space: string, key: string): Promise<RecordRow | undefined> {
+    return storeCall('read', () => this.#history.record(space, key));
+  }
+
+  async loadRecords(space: string, after = 0): Promise<readonly RecordRow[]> {
+    return storeCall('read', () => this.#history.records(space, after));
   }
 
   async lastSeq(): Promise<number> {
-    const row = this.#get("SELECT value AS seq FROM counter WHERE name = 'message'", []);
-    return (row as { readonly seq: number } | undefined)?.seq ?? 0;
+    return storeCall('read', () => this.#sql.last('message'));
+  }
+
+  async lastRevision(): Promise<number> {
+    return storeCall('read', () => this.#sql.last('revision'));
   }
 
   async hasSeen(clientId: Uint8Array): Promise<boolean> {
@@ -272,10 +298,6 @@ export class SqliteStore implements ClientStore {
     this.#poll = undefined;
   }
 
-  #message(row: SeqRow): MessageRow {
-    return decodeMessageRow(row.seq, this.#vault.open(`message/${row.seq}`, row.value));
-  }
-
   #prekey(kind: number, id: number): Bytes | undefined {
     const place = `prekey/${kind}/${id}`;
     return this.#value('SELECT value FROM prekey WHERE kind = ? AND id = ?', [kind, id], place);
@@ -287,20 +309,11 @@ export class SqliteStore implements ClientStore {
   }
 
   #get(sql: string, parameters: readonly unknown[]): unknown {
-    return storeCall('read', () => this.#statement(sql).get(...parameters));
+    return storeCall('read', () => this.#sql.get(sql, ...parameters));
   }
 
   #all(sql: string, parameters: readonly unknown[]): unknown[] {
-    return storeCall('read', () => this.#statement(sql).all(...parameters));
-  }
-
-  #statement(sql: string): Database.Statement {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    return storeCall('read', () => this.#sql.all(sql, ...parameters));
   }
 
   async #requireProfile(): Promise<Profile> {

@@ -6,7 +6,7 @@ import {
   type PublicKey,
   type SessionChange,
 } from '@qasid/protocol';
-import type { Contact, MessageRow, OutboxRow, Profile } from '@qasid/client-sdk';
+import type { Contact, NewMessage, OutboxRow, Profile } from '@qasid/client-sdk';
 
 export function bytes(length: number, fill: number): Bytes {
   return new Uint8Array(length).fill(fill);
@@ -63,17 +63,20 @@ export function outboxRow(messageId: string): Omit<OutboxRow, 'id'> {
   };
 }
 
-export function messageRow(id: string, arrived: boolean): Omit<MessageRow, 'seq'> {
+export function messageRow(id: string, arrived: boolean): NewMessage {
   return {
     id,
     kind: 'text',
     direction: arrived ? 'received' : 'sent',
     arrived,
     peer: OTHER,
+    author: arrived ? OTHER : ACCOUNT,
     peerName: 'bob',
     device: 1,
     text: 'سلام',
-    raw: undefined,
+    raw: bytes(20, 12),
+    state: undefined,
+    expiresAtMs: undefined,
     sentAtMs: 1_700_000_000_000,
     receivedAtMs: 1_700_000_000_500,
     status: arrived ? 'received' : 'pending',

@@ -1,8 +1,9 @@
 // What every ClientStore does. One suite, run on each adapter.
 import { toAddress } from '@qasid/protocol';
-import type { ClientStore } from '@qasid/client-sdk';
+import { PLACE_STEP, type ClientStore } from '@qasid/client-sdk';
 import type { Test } from 'tap';
 
+import { historyContract } from './history-contract.js';
 import {
   ACCOUNT,
   bytes,
@@ -107,8 +108,8 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
       );
       t.strictSame(outbox[0], { ...outboxRow('aa'), id: outbox[0]!.id });
       t.strictSame(await handle.loadMessages({}), [
-        { ...messageRow('aa', false), seq: 1 },
-        { ...messageRow('cc', true), seq: 2 },
+        { ...messageRow('aa', false), seq: 1, place: PLACE_STEP, revision: 1 },
+        { ...messageRow('cc', true), seq: 2, place: 2 * PLACE_STEP, revision: 2 },
       ]);
       t.equal(await handle.lastSeq(), 2);
       t.equal(await handle.hasSeen(bytes(16, 17)), true);
@@ -323,4 +324,6 @@ export async function storeContract(t: Test, maker: StoreMaker): Promise<void> {
     t.equal(await store.ownConnection(), undefined, 'a second release took nothing');
     await next!.release();
   });
+
+  await historyContract(t, maker);
 }

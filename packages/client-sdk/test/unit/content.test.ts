@@ -1,5 +1,7 @@
 // Content and padding: every length lands on a step, every damage is a typed error.
-import { DecodeError, ProtoWriter, samePublicBytes } from '@qasid/protocol';
+import { readFileSync } from 'node:fs';
+
+import { DecodeError, fromHex, ProtoWriter, samePublicBytes } from '@qasid/protocol';
 import { encodeEnvelope, ENVELOPE_BUCKETS, type AccountId } from '@qasid/protocol/envelope';
 import fc from 'fast-check';
 import t from 'tap';
@@ -12,7 +14,8 @@ import {
   padContent,
   unpadContent,
   type Content,
-} from '../../dist/content.js';
+} from '../../dist/content/index.js';
+import { BODIES, CONTENT_VECTORS, contentVectors } from '../support/content-vectors.js';
 import { bytes } from '../support/rows.js';
 
 const text: Content = {
@@ -30,6 +33,47 @@ t.test('round trips', async (t) => {
   t.strictSame(decodeContent(encodeContent(sent)), sent);
 });
 
+t.test('every kind round trips, to the same bytes', async (t) => {
+  for (const [name, body] of Object.entries(BODIES)) {
+    const content: Content = { ...text, body };
+    const encoded = encodeContent(content);
+    t.strictSame(decodeContent(encoded), content, name);
+    t.strictSame(encodeContent(decodeContent(encoded)), encoded, name);
+  }
+});
+
+t.test('the vectors are what the code says', async (t) => {
+  for (const [name, wanted] of contentVectors()) {
+    t.equal(readFileSync(CONTENT_VECTORS + name, 'utf8'), wanted, name);
+  }
+  const { cases } = JSON.parse(readFileSync(`${CONTENT_VECTORS}refused.json`, 'utf8')) as {
+    readonly cases: readonly { readonly name: string; readonly content: string }[];
+  };
+  t.ok(cases.length > 20);
+  for (const { name, content } of cases) {
+    t.throws(() => decodeContent(fromHex(content)!), { code: 'DECODE_CONTENT' }, name);
+  }
+});
+
+t.test('ATK-J05 names and values of peers never become properties', async (t) => {
+  const body = {
+    kind: 'poll',
+    question: '__proto__',
+    options: ['__proto__', 'constructor'],
+    multiple: false,
+  } as const;
+  const decoded = decodeContent(encodeContent({ ...text, body }));
+  t.strictSame(decoded.body, body);
+  t.equal(Object.getPrototypeOf(decoded), Object.prototype);
+  t.equal(({} as Record<string, unknown>).question, undefined);
+  const huge = new ProtoWriter().uint32(1, 1).bytes(2, text.id).uint64(3, 1);
+  const receipt = new ProtoWriter().uint32(1, 1);
+  for (let at = 0; at < 60_000; at++) receipt.bytes(2, bytes(0, 0));
+  t.throws(() => decodeContent(huge.bytes(10, receipt.finish()).finish()), {
+    code: 'DECODE_CONTENT',
+  });
+});
+
 t.test('content of a newer version is kept, not refused', async (t) => {
   const newer = new ProtoWriter()
     .uint32(1, 9)
@@ -41,10 +85,7 @@ t.test('content of a newer version is kept, not refused', async (t) => {
 });
 
 t.test('damage is a DecodeError and nothing else', async (t) => {
-  const whole = encodeContent({
-    ...text,
-    body: { kind: 'sent', account: bytes(16, 2), content: encodeContent(text) },
-  });
+  const whole = encodeContent({ ...text, body: BODIES['text-rich']! });
   const opens = (input: Uint8Array): boolean => {
     try {
       decodeContent(input);

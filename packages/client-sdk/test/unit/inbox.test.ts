@@ -5,7 +5,7 @@ import { MemoryStore, type ClientExtra } from '@qasid/client-sdk';
 import t from 'tap';
 
 import { systemClock } from '../../dist/clock.js';
-import { encodeContent, padContent } from '../../dist/content.js';
+import { encodeContent, padContent } from '../../dist/content/index.js';
 import type { Directory } from '../../dist/directory.js';
 import { Inbox } from '../../dist/inbox.js';
 import { ACCOUNT, bytes, CONTACT, OTHER, publicKey } from '../support/rows.js';
