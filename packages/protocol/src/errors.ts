@@ -37,7 +37,8 @@ export type DecodeErrorCode =
   | 'DECODE_FINGERPRINT_VERSION' // the other app compares other identifiers
   | 'DECODE_USERNAME' // not `nickname.discriminator` by its rules
   | 'DECODE_FRAME' // relay frame
-  | 'DECODE_CONTENT'; // decrypted content of the SDK
+  | 'DECODE_CONTENT' // decrypted content of the SDK
+  | 'DECODE_GROUP'; // a group entry or state that does not parse, or is of a newer version
 
 /** The bytes are wrong. Drop them; ask for a resend at most once. */
 export class DecodeError extends QasidError {
@@ -65,6 +66,7 @@ export type VerificationErrorCode =
   | 'VERIFY_ATTACHMENT' // MAC, digest, size or padding of a blob: one answer for all of them
   | 'VERIFY_SEALED_SENDER' // sealed message: MAC, tag or keys do not fit; one answer for all of them
   | 'VERIFY_CERTIFICATE' // sender certificate not valid for our trust roots at this time
+  | 'VERIFY_GROUP' // a group entry that its author may not make, or that leads elsewhere
   | 'VERIFY_CALL'; // a session description that no call of ours would have
 
 /** A check failed. Drop the message; tell the peer nothing more. */
