@@ -55,6 +55,33 @@ export function addRelayCommands(
       const { relayShow } = await import('./commands/relay-show.js');
       finish(await relayShow(context(), options));
     });
+  relay
+    .command('backup')
+    .description('write a backup of a relay, which may be running')
+    .argument('<directory>', 'where to: must not exist yet, or be empty')
+    .option('--data <directory>', 'the folder of the relay (default: relay in QASID_HOME)')
+    .option('--with-queue', 'also the envelopes that wait to be fetched')
+    .action(async (target: string, options: { data?: string; withQueue?: boolean }) => {
+      const { relayBackup } = await import('./commands/relay-backup.js');
+      finish(await relayBackup(context(), target, options));
+    });
+  relay
+    .command('restore')
+    .description('make a relay out of a backup, in an empty folder')
+    .argument('<backup>', 'directory that relay backup wrote')
+    .option('--data <directory>', 'the new folder (default: relay in QASID_HOME)')
+    .action(async (backup: string, options: { data?: string }) => {
+      const { relayRestore } = await import('./commands/relay-backup.js');
+      finish(await relayRestore(context(), backup, options));
+    });
+  relay
+    .command('verify')
+    .description("check every page and row of a relay's files, or of a backup")
+    .option('--data <directory>', 'its folder (default: relay in QASID_HOME)')
+    .action(async (options: { data?: string }) => {
+      const { relayVerify } = await import('./commands/relay-verify.js');
+      finish(await relayVerify(context(), options));
+    });
   return relay;
 }
 

@@ -72,6 +72,7 @@ export async function createAccount(
     auth,
     registration: 'local',
     prekeys: batch.ledger,
+    relayEpoch: 0,
   };
   const self: Contact = {
     account,

@@ -138,6 +138,7 @@ export class Devices {
       auth: asked.auth,
       registration: 'registered',
       prekeys: EMPTY_LEDGER,
+      relayEpoch: 0,
     };
     const contact: Contact = {
       account: grant.account,

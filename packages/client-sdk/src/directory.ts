@@ -145,6 +145,28 @@ export class Directory {
     return { contact, bundles };
   }
 
+  /**
+   * Give the relay our own device list again if it shows an older one: it came back from a backup.
+   *
+   * @throws NetworkError; VerificationError `VERIFY_DEVICE_LIST`
+   */
+  async restoreOwnList(): Promise<void> {
+    const { store, crypto, self, ask } = this.#options;
+    const known = await store.loadContact(self);
+    const identityKey = await store.loadIdentity(self);
+    if (known?.signedDeviceList === undefined || identityKey === undefined) return;
+    const account = parse(self);
+    const answer = await ask({ kind: 'devices', account });
+    if (answer.code !== 'CONFIRMED') throw refusal(answer, 'no such account');
+    if (answer.body.kind !== 'devices') throw notARelay();
+    const expected = { account, identityKey, versionMin: 1 };
+    const shown = verifyDeviceList(crypto, answer.body.devices, expected);
+    if (shown.version >= known.deviceListVersion) return;
+    const devices = decodeSignedDeviceList(known.signedDeviceList);
+    const put = await ask({ kind: 'putDevices', devices });
+    if (put.code !== 'CONFIRMED') throw refusal(put, 'no such account');
+  }
+
   async #accept(account: string, claim: Claim): Promise<Contact> {
     const { store, crypto } = this.#options;
     const offered = toPublicKey(claim.identityKey);

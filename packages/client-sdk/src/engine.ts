@@ -90,6 +90,8 @@ export class Engine {
   #upkeep: Promise<void> | undefined;
   #unwatch: (() => void) | undefined;
   #stopped = false;
+  /** As the relay said last. */
+  #relayEpoch = 0;
   #caughtUp = false;
   #othersOwn = false;
   readonly #catchUp = new Set<() => void>();
@@ -111,7 +113,10 @@ export class Engine {
       dial: platform.dial,
       clock,
       dice,
-      prove: (challenge) => events.prove(challenge),
+      prove: (challenge) => {
+        this.#relayEpoch = challenge.epoch;
+        return events.prove(challenge);
+      },
       proved: (answer) => events.proved(answer),
       onEvent: (event) => this.#told(event),
       onStatus: (status, problem) => this.#status(status, problem),
@@ -321,9 +326,13 @@ export class Engine {
 
   /** Our own list as the relay has it, checked: copies for other devices go by it. */
   #refreshOwnDevices(): void {
-    this.directory
-      .refresh(this.#self.account)
-      .catch((error: unknown) => this.#events.trouble(error));
+    const refresh = async (): Promise<void> => {
+      const profile = await this.#platform.store.loadProfile();
+      const isNewEpoch = profile !== undefined && profile.relayEpoch !== this.#relayEpoch;
+      if (isNewEpoch) await this.directory.restoreOwnList();
+      await this.directory.refresh(this.#self.account);
+    };
+    refresh().catch((error: unknown) => this.#events.trouble(error));
   }
 
   #tend(): void {
@@ -332,6 +341,7 @@ export class Engine {
     this.#upkeep = tendPrekeys({
       crypto,
       store,
+      epoch: this.#relayEpoch,
       now: () => clock.now(),
       ask: (op) => this.link.requestPatiently(op),
     })

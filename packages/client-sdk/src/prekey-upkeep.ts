@@ -161,6 +161,8 @@ export function expiredPrekeys(
 export interface UpkeepOptions {
   readonly crypto: CryptoProvider;
   readonly store: ClientStore;
+  /** What the relay said its epoch is. */
+  readonly epoch: number;
   now(): number;
   /** Patient: asks again while the relay is busy. */
   ask(op: RequestOp): Promise<ResponseItem>;
@@ -181,11 +183,14 @@ export async function tendPrekeys(options: UpkeepOptions): Promise<void> {
     throw new NetworkError('NET_REFUSED', `relay answers ${answer.code}`);
   }
   const { oneTime, kem, signedId, lastResortKemId } = answer.body;
+  // After a restore the relay may hold keys from before its backup: everything is published anew.
+  const isNewEpoch = profile.relayEpoch !== options.epoch;
+  const isLow = (left: number, low: number): boolean => isNewEpoch || left < low;
   const wanted: Wanted = {
-    oneTime: oneTime < ONE_TIME_LOW ? ONE_TIME_TARGET - oneTime : 0,
-    kem: kem < KEM_LOW ? KEM_TARGET - kem : 0,
-    signed: isDue(profile.prekeys.signed, signedId, nowMs),
-    lastResort: isDue(profile.prekeys.lastResort, lastResortKemId, nowMs),
+    oneTime: isLow(oneTime, ONE_TIME_LOW) ? Math.max(0, ONE_TIME_TARGET - oneTime) : 0,
+    kem: isLow(kem, KEM_LOW) ? Math.max(0, KEM_TARGET - kem) : 0,
+    signed: isNewEpoch || isDue(profile.prekeys.signed, signedId, nowMs),
+    lastResort: isNewEpoch || isDue(profile.prekeys.lastResort, lastResortKemId, nowMs),
   };
   await deleteExpired(store, profile, nowMs);
   if (wanted.oneTime === 0 && wanted.kem === 0 && !wanted.signed && !wanted.lastResort) return;
@@ -209,6 +214,9 @@ export async function publishPrekeys(
   if (answer.code !== 'CONFIRMED') {
     throw new NetworkError('NET_REFUSED', `relay answers ${answer.code} to new prekeys`);
   }
+  const published = await options.store.loadProfile();
+  if (published === undefined || published.relayEpoch === options.epoch) return;
+  await options.store.commit({ extra: { profile: { ...published, relayEpoch: options.epoch } } });
 }
 
 async function deleteExpired(store: ClientStore, profile: Profile, nowMs: number): Promise<void> {

@@ -114,7 +114,10 @@ export class Registrar {
       return authRequest(crypto, profile, challenge);
     }
     const { username } = attempt;
-    await store.commit({ extra: { profile: { ...profile, registration: 'asked', username } } });
+    const relayEpoch = challenge.epoch;
+    await store.commit({
+      extra: { profile: { ...profile, registration: 'asked', username, relayEpoch } },
+    });
     return registerRequest(crypto, store, profile, username, challenge);
   }
 

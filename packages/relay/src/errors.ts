@@ -16,6 +16,8 @@ export type RelayErrorCode =
   | 'RELAY_DATA_CORRUPT'
   | 'RELAY_DATA_NEWER' // written by a newer relay
   | 'RELAY_DATA_LOCKED' // another relay uses the directory
+  | 'RELAY_DATA_MISSING' // no relay ever ran there, or it is no backup
+  | 'RELAY_TARGET_NOT_EMPTY' // a backup or a restored relay would overwrite something
   | 'RELAY_DISK_FULL'
   | 'RELAY_STORE_FAILED'; // a commit failed in a way that leaves its outcome unknown
 

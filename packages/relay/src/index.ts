@@ -1,6 +1,15 @@
 /**
  * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
  */
+export {
+  type BackupOptions,
+  backupRelay,
+  type DatabaseCounts,
+  type RestoreReport,
+  restoreRelay,
+  type VerifyReport,
+  verifyRelay,
+} from './backup.js';
 export type { Bus, Hint, NodeId } from './bus.js';
 export { type Cancel, type Clock, systemClock } from './clock.js';
 export { checkConfig, type NameOf, type Profile, profileOf } from './config/check.js';

@@ -76,7 +76,7 @@ export async function startRelay(
       ? temporaryRelayId(crypto)
       : loadRelayId(config.directory, crypto);
   const opened = await openStore(config, log);
-  const store = parts.wrapStore?.(opened) ?? opened;
+  const store = parts.wrapStore?.(opened.store) ?? opened.store;
   let announceFailure: (error: RelayError) => void = () => undefined;
   const failed = new Promise<RelayError>((resolve) => {
     announceFailure = resolve;
@@ -109,6 +109,7 @@ export async function startRelay(
   const context: Context = {
     config,
     relayId,
+    epoch: opened.epoch,
     store,
     writer,
     bus: parts.bus ?? createLocalBus(),
@@ -231,17 +232,20 @@ async function stop(services: Services, listening: Listening): Promise<void> {
   context.log.write('info', 'STOPPED');
 }
 
-async function openStore(config: RelayConfig, log: Log): Promise<RelayStore> {
+async function openStore(
+  config: RelayConfig,
+  log: Log,
+): Promise<{ readonly store: RelayStore; readonly epoch: number }> {
   const quota = { envelopesMax: config.mailboxEnvelopesMax, bytesMax: config.mailboxBytesMax };
   if (config.store === 'memory' || config.directory === undefined) {
-    return createMemoryStore({ quota });
+    return { store: createMemoryStore({ quota }), epoch: 0 };
   }
   const { directory, synchronous, storeThread } = config;
   const options = { directory, synchronous, quota };
   const { store, report } = await openSqlite(storeThread, options);
   if (report.migrated > 0) log.write('info', 'MIGRATED', { schema: report.schema });
   if (report.checkSkipped) log.write('warn', 'CHECK_SKIPPED');
-  return store;
+  return { store, epoch: report.epoch };
 }
 
 /** The driver is loaded only when it is used. */

@@ -48,6 +48,8 @@ export interface Profile {
    */
   readonly registration: Registration;
   readonly prekeys: PrekeyLedger;
+  /** Epoch of the relay for which the prekeys were published. */
+  readonly relayEpoch: number;
 }
 
 /** One device on a signed list. */

@@ -140,13 +140,14 @@ export function encodeProfile(profile: Profile): Bytes {
   for (const key of profile.prekeys.signed) writer.bytes(13, encodeDated(key));
   for (const key of profile.prekeys.lastResort) writer.bytes(14, encodeDated(key));
   if (profile.username !== undefined) writer.text(15, profile.username);
+  if (profile.relayEpoch !== 0) writer.uint64(16, profile.relayEpoch);
   return writer.finish();
 }
 
 /** @throws StoreError `STORE_CORRUPT` */
 export function decodeProfile(encoded: Uint8Array): Profile {
   return decoding('profile', () => {
-    const fields = new Fields(encoded, [3, 4, 9, 10, 11, 12]);
+    const fields = new Fields(encoded, [3, 4, 9, 10, 11, 12, 16]);
     const prekeys: PrekeyLedger = {
       nextPreKeyId: fields.number(10),
       nextSignedPreKeyId: fields.number(11),
@@ -166,6 +167,7 @@ export function decodeProfile(encoded: Uint8Array): Profile {
       auth: { public: fields.bytes(7), secret: fields.bytes(8) },
       registration: fields.oneOf(9, REGISTRATIONS),
       prekeys,
+      relayEpoch: fields.number(16),
     };
   });
 }

@@ -36,6 +36,7 @@ export const PROFILE: Profile = {
     signed: [{ id: 1, createdAtMs: 1_700_000_000_000 }],
     lastResort: [{ id: 1, createdAtMs: 1_700_000_000_001 }],
   },
+  relayEpoch: 1_800_000_000,
 };
 
 export const CONTACT: Contact = {

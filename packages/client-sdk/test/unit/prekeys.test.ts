@@ -70,14 +70,16 @@ async function workshop() {
   const shelf = new Shelf();
   shelf.take(await storedPrekeys(store, profile));
   const clock = { now: START };
+  const relay = { epoch: 0 };
   const tend = (): Promise<void> =>
     tendPrekeys({
       crypto: defaultCrypto,
       store,
+      epoch: relay.epoch,
       now: () => clock.now,
       ask: (op) => shelf.ask(op),
     });
-  return { store, shelf, clock, tend };
+  return { store, shelf, clock, relay, tend };
 }
 
 t.test('a new account publishes 100 curve and 20 KEM keys that verify', async (t) => {
@@ -215,4 +217,24 @@ t.test('a relay that runs low says so, and gets more', async (t) => {
   t.equal(withoutOneTime, 0, '130 handshakes, each with a key of its own');
   t.comment(`the last-resort KEM key was ${sawLow ? '' : 'not '}needed`);
   await until(() => bob.status === 'open');
+});
+
+t.test('a relay of another epoch gets everything anew, once', async (t) => {
+  const { store, shelf, relay, tend } = await workshop();
+  await tend();
+  const before = await store.loadProfile();
+  const published = shelf.everPublished.length;
+  relay.epoch = 1_800_000_000;
+  shelf.oneTime = [];
+  shelf.kem = [];
+  await tend();
+  const after = await store.loadProfile();
+  t.equal(after?.relayEpoch, 1_800_000_000);
+  t.not(after?.prekeys.signed.at(-1)?.id, before?.prekeys.signed.at(-1)?.id, 'rotated');
+  t.not(after?.prekeys.lastResort.at(-1)?.id, before?.prekeys.lastResort.at(-1)?.id);
+  const grown = shelf.everPublished.length;
+  t.ok(grown > published);
+  t.equal(new Set(shelf.everPublished).size, grown, 'no id twice');
+  await tend();
+  t.equal(shelf.everPublished.length, grown, 'and then there is nothing to do');
 });

@@ -35,6 +35,11 @@ export interface ChallengeEvent {
   readonly serverTimeMs: number;
   readonly versionMin: number;
   readonly versionMax: number;
+  /**
+   * Of the relay's data. One the client has not seen: the relay came back from a backup, prekeys have to be
+   * published and device lists checked again. 0 for a relay that never did.
+   */
+  readonly epoch: number;
 }
 
 /** One envelope from the mailbox. */
@@ -152,6 +157,7 @@ function encodeChallenge(event: ChallengeEvent): Bytes {
   putUint(writer, 4, event.serverTimeMs);
   putUint(writer, 5, event.versionMin);
   putUint(writer, 6, event.versionMax);
+  putUint(writer, 7, event.epoch);
   return writer.finish();
 }
 
@@ -163,6 +169,7 @@ function decodeChallenge(bytes: Uint8Array): ChallengeEvent {
   let serverTimeMs = 0;
   let versionMin = 0;
   let versionMax = 0;
+  let epoch = 0;
   while (reader.next()) {
     if (reader.field === 1) nonce = fixedBytes(reader, 32, 'nonce');
     else if (reader.field === 2) relayId = toRelayId(fixedBytes(reader, 32, 'relay id'));
@@ -170,6 +177,7 @@ function decodeChallenge(bytes: Uint8Array): ChallengeEvent {
     else if (reader.field === 4) serverTimeMs = reader.uint64();
     else if (reader.field === 5) versionMin = u32Field(reader, 'version');
     else if (reader.field === 6) versionMax = u32Field(reader, 'version');
+    else if (reader.field === 7) epoch = reader.uint64();
     else reader.skip();
   }
   return {
@@ -189,6 +197,7 @@ function decodeChallenge(bytes: Uint8Array): ChallengeEvent {
     serverTimeMs,
     versionMin,
     versionMax,
+    epoch,
   };
 }
 

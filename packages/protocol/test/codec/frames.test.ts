@@ -214,6 +214,7 @@ const relayEvent = fc.oneof(
     serverTimeMs: seq,
     versionMin: u32,
     versionMax: u32,
+    epoch: seq,
   }),
   fc.record({
     kind: fc.constant('deliver' as const),

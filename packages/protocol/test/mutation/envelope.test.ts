@@ -178,6 +178,7 @@ const events: Item[] = [
     serverTimeMs: 1_700_000_000_000,
     versionMin: 1,
     versionMax: 1,
+    epoch: 1_800_000_000,
   }),
   event({
     kind: 'deliver',

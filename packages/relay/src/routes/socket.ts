@@ -267,7 +267,7 @@ export class ClientConnection implements SocketHandler {
 
   #challenge(): ConnectionState {
     const { context } = this.#services;
-    const { clock, config, crypto, relayId } = context;
+    const { clock, config, crypto, relayId, epoch } = context;
     const nonce = crypto.randomBytes(32);
     const event: ChallengeEvent = {
       kind: 'challenge',
@@ -286,6 +286,7 @@ export class ClientConnection implements SocketHandler {
       serverTimeMs: clock.nowMs(),
       versionMin: RELAY_PROTOCOL_VERSION,
       versionMax: RELAY_PROTOCOL_VERSION,
+      epoch,
     };
     this.#deadline?.();
     this.#deadline = clock.after(CHALLENGE_MAX_MS, () => this.#close('UNAUTHORISED'));

@@ -139,7 +139,7 @@ export class Accounts {
 
   /** Replace the device list of one's own account by the next version, signed by its identity key. */
   async putDevices(who: Authorised, devices: SignedDeviceList): Promise<Reply> {
-    const { store, crypto, writer, config } = this.#context;
+    const { store, crypto, writer, config, epoch } = this.#context;
     const limited = limitUpload(this.#context, who.mailbox);
     if (limited !== undefined) return limited;
     try {
@@ -157,6 +157,7 @@ export class Accounts {
         account: who.account,
         signed: devices,
         version: list.version,
+        mayJump: epoch !== 0,
         entries: list.devices,
       });
       if (result.kind === 'noAccount') return refused('REFUSED');

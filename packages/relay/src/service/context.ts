@@ -19,6 +19,8 @@ import { isLoopback } from '../transport/loopback.js';
 export interface Context {
   readonly config: RelayConfig;
   readonly relayId: RelayId;
+  /** Of the data: another one means that it came back from a backup. */
+  readonly epoch: number;
   readonly store: RelayStore;
   readonly writer: GroupCommit;
   readonly bus: Bus;

@@ -12,6 +12,7 @@ import {
   type AppendWrite,
   type Arrivals,
   type DeviceRow,
+  isNextVersion,
   type MailboxNo,
   type MailboxPage,
   type MailboxQuota,
@@ -250,7 +251,7 @@ class MemoryStore {
     if (known.version === write.version && samePublicBytes(known.signed.list, write.signed.list)) {
       return { kind: 'changed', removed: [], members: known.devices.map((row) => row.mailbox) };
     }
-    if (write.version !== known.version + 1) return { kind: 'versionConflict' };
+    if (!isNextVersion(known.version, write)) return { kind: 'versionConflict' };
     const devices = write.entries.map((entry) => {
       const row = known.devices.find(
         ({ device, registrationId, authKey }) =>

@@ -68,6 +68,8 @@ export interface PutDevicesWrite {
   readonly account: AccountId;
   readonly signed: SignedDeviceList;
   readonly version: number;
+  /** The relay came back from a backup: the list may be several versions newer than the one it has. */
+  readonly mayJump?: boolean;
   readonly entries: readonly DeviceEntry[];
 }
 
@@ -262,6 +264,11 @@ export interface RelayStore {
   totals(): Promise<StoreTotals>;
   /** Flush and release. */
   close(): Promise<void>;
+}
+
+/** Whether a device list may follow version `known`. */
+export function isNextVersion(known: number, write: PutDevicesWrite): boolean {
+  return write.mayJump ? write.version > known : write.version === known + 1;
 }
 
 /** One-time prekeys of a kind that a device may have here. Lower: more refills. Higher: more disk. */

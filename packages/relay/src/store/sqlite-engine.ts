@@ -14,6 +14,7 @@ import {
   type AppendWrite,
   type Arrivals,
   type DeviceRow,
+  isNextVersion,
   type MailboxNo,
   type MailboxPage,
   type MailboxQuota,
@@ -32,6 +33,7 @@ import {
   type WriteResults,
 } from './port.js';
 import type { RecordRow } from './port-records.js';
+import { epochOf } from './sqlite-backup.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
 import { SqliteQueue } from './sqlite-queue.js';
@@ -50,6 +52,8 @@ export interface OpenReport {
   readonly schema: number;
   readonly migrated: number;
   readonly checkSkipped: boolean;
+  /** Changes when the data comes back from a backup. */
+  readonly epoch: number;
 }
 
 /** The engine. Every method throws StoreError. */
@@ -72,7 +76,7 @@ export class SqliteEngine {
   /** @throws RelayError when the database cannot be opened. */
   constructor(options: EngineOptions) {
     const { db, lock, ...report } = openDatabase(options);
-    this.report = report;
+    this.report = { ...report, epoch: epochOf(db) };
     this.#db = db;
     this.#lock = lock;
     this.#quota = options.quota;
@@ -310,7 +314,7 @@ export class SqliteEngine {
     if (known.version === write.version && sameBytes(known.signed.list, write.signed.list)) {
       return { kind: 'changed', removed: [], members: members(known) };
     }
-    if (write.version !== known.version + 1) return { kind: 'versionConflict' };
+    if (!isNextVersion(known.version, write)) return { kind: 'versionConflict' };
     const removed: MailboxNo[] = [];
     for (const row of known.devices) {
       const kept = write.entries.find(

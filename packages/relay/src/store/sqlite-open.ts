@@ -165,6 +165,11 @@ function migrate(db: Database.Database): { readonly schema: number; readonly mig
   return { schema: newest, migrated: newest - found };
 }
 
+/** The newest schema version this program knows. */
+export function newestSchema(): number {
+  return migrations().length;
+}
+
 /** The numbered files, in order. They are shipped as sources: `src/store/migrations/sqlite`. */
 function migrations(): readonly string[] {
   const directory = fileURLToPath(new URL('../../src/store/migrations/sqlite/', import.meta.url));
@@ -174,7 +179,8 @@ function migrations(): readonly string[] {
   return names.map((name) => readFileSync(join(directory, name), 'utf8'));
 }
 
-function startupError(error: unknown): RelayError {
+/** The RelayError for what kept a database from being opened or copied. */
+export function startupError(error: unknown): RelayError {
   if (error instanceof RelayError) return error;
   const options = { cause: error };
   const code = sqliteCode(error);
