@@ -7,6 +7,7 @@
  */
 import {
   generateRegistrationId,
+  InternalError,
   samePublicBytes,
   UsageError,
   type Bytes,
@@ -14,6 +15,7 @@ import {
 } from '@qasid/protocol';
 import {
   decodeSignedDeviceList,
+  deviceListHash,
   encodeSignedDeviceList,
   parseAccountText,
   signDeviceList,
@@ -96,7 +98,11 @@ export class Devices {
     const devices = [...self.devices, { device, ...request }];
     const version = self.deviceListVersion + 1;
     const account = parseAccountText(profile.account);
-    const list = { account, version, devices };
+    if (self.signedDeviceList === undefined) {
+      throw new InternalError('INTERNAL_INVARIANT', 'own device list is missing');
+    }
+    const previous = deviceListHash(crypto, decodeSignedDeviceList(self.signedDeviceList));
+    const list = { account, version, previous, devices };
     const random = crypto.randomBytes(64);
     const signed = signDeviceList(crypto, profile.identity.secret, random, list);
     const answer = await engine.link.requestPatiently({ kind: 'putDevices', devices: signed });

@@ -18,6 +18,7 @@ import {
 import {
   decodeSignedDeviceList,
   encodeSignedDeviceList,
+  followsDeviceList,
   isUsername,
   parseAccountText,
   accountText,
@@ -193,6 +194,16 @@ export class Directory {
       // Two lists under one number: the account or the relay shows different people different devices.
       if (!samePublicBytes(known, claim.devices.list)) {
         throw new VerificationError('VERIFY_DEVICE_LIST', 'two device lists of one version');
+      }
+    }
+    if (list.version === before.deviceListVersion + 1 && before.signedDeviceList !== undefined) {
+      const known = {
+        version: before.deviceListVersion,
+        signed: decodeSignedDeviceList(before.signedDeviceList),
+      };
+      // The next list names another one before it than we were shown: our history is not theirs (ATK-G04).
+      if (!followsDeviceList(crypto, known, list)) {
+        throw new VerificationError('VERIFY_DEVICE_LIST', 'device list of another history');
       }
     }
     const contact: Contact = {

@@ -56,5 +56,11 @@ export const LABEL_USERNAME_LINK_MAC: Bytes = utf8('Signal Username Link Authent
 export const LABEL_RELAY_AUTH: Bytes = utf8('qasid/auth/1');
 /** 12 Ed25519 context of a registration. */
 export const LABEL_RELAY_REGISTER: Bytes = utf8('qasid/register/1');
+/** 12 Ed25519 context of a device that joins an account. */
+export const LABEL_RELAY_LINK: Bytes = utf8('qasid/link/1');
+/** 12 XEdDSA context of a link grant. */
+export const LABEL_LINK_GRANT: Bytes = utf8('qasid/link-grant/1');
+/** 12 XEdDSA context of the deletion of an account. */
+export const LABEL_DELETE_ACCOUNT: Bytes = utf8('qasid/delete-account/1');
 /** 12 XEdDSA context of an account's device list. */
 export const LABEL_DEVICE_LIST: Bytes = utf8('qasid/device-list/1');

@@ -133,6 +133,11 @@ export const MAX_TURN_URLS = 16;
 
 /** Bytes of the value of a record. Lower: large groups need a blob. Higher: relays keep more. Spec 12. */
 export const MAX_RECORD_BYTES = 65_536;
+/** Bytes of one message in a rendezvous. Lower: no room for a history key. Higher: strangers fill memory. */
+export const MAX_RENDEZVOUS_BYTES = 65_536;
+
+/** Bytes of the name of a rendezvous slot. Lower: slots are guessed. Spec 12. */
+export const RENDEZVOUS_ID_BYTES = 16;
 
 /** Version of the relay frames, announced in the challenge. Spec 12. */
 export const RELAY_PROTOCOL_VERSION = 1;

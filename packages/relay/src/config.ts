@@ -26,6 +26,12 @@ export interface Quotas {
   readonly registrations: BucketRule;
   /** New accounts, altogether. */
   readonly registrationsTotal: BucketRule;
+  /** Devices that join, per network prefix; not applied while listening on a loopback address only. */
+  readonly links: BucketRule;
+  /** Messages put into a rendezvous and fetched from one, per network prefix; the same exception. */
+  readonly rendezvous: BucketRule;
+  /** The same, altogether. */
+  readonly rendezvousTotal: BucketRule;
   /** Failed proofs, per network prefix and device. */
   readonly failedAuth: BucketRule;
   /** Reads of records, per device or network prefix. */
@@ -66,6 +72,8 @@ export interface RelayConfig {
   readonly devicesMax: number;
   /** Refuse bodies that have none of the sizes of chapter 12 §5. */
   readonly requirePadding: boolean;
+  /** Days in which a user name that was given up belongs to nobody. */
+  readonly usernameHoldDays: number;
   /** What one mailbox may hold. */
   readonly mailboxEnvelopesMax: number;
   readonly mailboxBytesMax: number;
@@ -114,6 +122,7 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   retentionDays: 30,
   devicesMax: 8,
   requirePadding: true,
+  usernameHoldDays: 30,
   mailboxEnvelopesMax: 10_000,
   mailboxBytesMax: 64 * 1024 * 1024,
   prekeysLow: 10,
@@ -137,6 +146,9 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     lookupsTotal: { burst: 2_000, perSecond: 50 },
     registrations: { burst: 6, perSecond: 1 / 120 },
     registrationsTotal: { burst: 1_000, perSecond: 5 },
+    links: { burst: 6, perSecond: 1 / 120 },
+    rendezvous: { burst: 12, perSecond: 1 / 60 },
+    rendezvousTotal: { burst: 1_000, perSecond: 5 },
     failedAuth: { burst: 10, perSecond: 1 / 60 },
     recordReads: { burst: 300, perSecond: 5 },
     recordWrites: { burst: 60, perSecond: 0.5 },

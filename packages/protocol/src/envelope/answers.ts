@@ -15,6 +15,7 @@ import {
   encodeTurn,
   type TurnBody,
 } from './blobs.js';
+import { rendezvousMessage } from './account-requests.js';
 import { RELAY_CODES, relayCodeName, type RelayCode } from './codes.js';
 import {
   accountField,
@@ -66,6 +67,8 @@ export type ResponseBody =
   | BlobTicketBody
   | TurnBody
   | RecordBody
+  /** What was left in a rendezvous slot. As decoded: a view of the frame. */
+  | { readonly kind: 'rendezvous'; readonly message: Uint8Array }
   | {
       readonly kind: 'prekeyCounts';
       readonly oneTime: number;
@@ -137,6 +140,11 @@ export function encodeResponse(item: ResponseItem): Bytes {
     case 'record':
       writer.bytes(26, encodeRecordBody(body));
       break;
+    case 'rendezvous': {
+      const inner = new ProtoWriter(body.message.length + 8).bytes(1, body.message);
+      writer.bytes(15, inner.finish());
+      break;
+    }
     case 'prekeyCounts': {
       const inner = new ProtoWriter(32);
       putUint(inner, 1, body.oneTime);
@@ -170,6 +178,7 @@ export function decodeResponse(bytes: Uint8Array): ResponseItem {
     else if (reader.field === 20) body = decodeBlobTicket(reader.bytes());
     else if (reader.field === 21) body = decodeTurn(reader.bytes());
     else if (reader.field === 26) body = decodeRecordBody(reader.bytes());
+    else if (reader.field === 15) body = decodeRendezvous(reader.bytes());
     else reader.skip();
   }
   return { kind: 'response', id, code: required(code, 'code'), retryAfterMs, body };
@@ -240,6 +249,16 @@ function decodeFound(bytes: Uint8Array): ResponseBody {
     else reader.skip();
   }
   return { kind: 'found', account: required(account, 'account') };
+}
+
+function decodeRendezvous(bytes: Uint8Array): ResponseBody {
+  const reader = new ProtoReader(bytes);
+  let message: Uint8Array | undefined;
+  while (reader.next()) {
+    if (reader.field === 1) message = rendezvousMessage(reader);
+    else reader.skip();
+  }
+  return { kind: 'rendezvous', message: required(message, 'message') };
 }
 
 function decodeCounts(bytes: Uint8Array): ResponseBody {

@@ -40,6 +40,11 @@ export interface DeviceList {
   readonly account: AccountId;
   /** 1 for the first list, one more with each change. */
   readonly version: number;
+  /**
+   * SHA-256 of the list with the version before, 32 bytes: the lists of an account are a chain. Absent in
+   * the first list; a relay takes no other without it.
+   */
+  readonly previous?: Bytes;
   /** In ascending order of `device`, none twice, at least one. */
   readonly devices: readonly DeviceEntry[];
 }
@@ -57,6 +62,7 @@ export function encodeDeviceList(list: DeviceList): Bytes {
     putUint(item, 2, entry.registrationId);
     writer.bytes(3, item.bytes(3, entry.authKey).finish());
   }
+  if (list.previous !== undefined) writer.bytes(4, list.previous);
   return writer.finish();
 }
 
@@ -65,17 +71,45 @@ export function decodeDeviceList(bytes: Uint8Array): DeviceList {
   const reader = new ProtoReader(bytes);
   let account: AccountId | undefined;
   let version = 0;
+  let previous: Bytes | undefined;
   const devices: DeviceEntry[] = [];
   while (reader.next()) {
     if (reader.field === 1) account = accountField(reader);
     else if (reader.field === 2) version = u32Field(reader, 'version');
     else if (reader.field === 3) {
       pushBounded(devices, decodeEntry(reader.bytes()), DEVICE_ID_MAX, 'devices');
-    } else reader.skip();
+    } else if (reader.field === 4) previous = fixedBytes(reader, 32, 'previous list');
+    else reader.skip();
   }
-  const list = { account: required(account, 'account'), version, devices };
+  const list = {
+    account: required(account, 'account'),
+    version,
+    ...(previous && { previous }),
+    devices,
+  };
   if (!isWellFormed(list)) throw badFrame('device list: version or order of devices');
   return list;
+}
+
+/** What the next list names as `previous`: SHA-256 of this one as it was signed, 32 bytes. */
+export function deviceListHash(
+  crypto: Pick<CryptoProvider, 'sha256'>,
+  signed: Pick<SignedDeviceList, 'list'>,
+): Bytes {
+  return crypto.sha256(signed.list);
+}
+
+/** Whether `next` is the version after `known` and names it as the one before. */
+export function followsDeviceList(
+  crypto: Pick<CryptoProvider, 'sha256'>,
+  known: { readonly version: number; readonly signed: Pick<SignedDeviceList, 'list'> },
+  next: Pick<DeviceList, 'version' | 'previous'>,
+): boolean {
+  return (
+    next.version === known.version + 1 &&
+    next.previous !== undefined &&
+    samePublicBytes(next.previous, deviceListHash(crypto, known.signed))
+  );
 }
 
 /**
@@ -149,6 +183,7 @@ function decodeEntry(bytes: Uint8Array): DeviceEntry {
 /** Ascending order makes the encoding canonical and rules out a device that is listed twice (ATK-G07). */
 function isWellFormed(list: DeviceList): boolean {
   if (!Number.isInteger(list.version) || list.version < 1) return false;
+  if (list.previous && (list.version === 1 || list.previous.length !== 32)) return false;
   let last = 0;
   for (const { device, authKey } of list.devices) {
     if (!Number.isInteger(device) || device <= last || device > DEVICE_ID_MAX) return false;

@@ -19,10 +19,12 @@ export {
   MAX_FRAME_BYTES,
   MAX_PREKEYS_PER_UPLOAD,
   MAX_RECORD_BYTES,
+  MAX_RENDEZVOUS_BYTES,
   MAX_SEND_PARTS,
   MAX_TURN_URLS,
   RELAY_PROTOCOL_VERSION,
 } from '../limits.js';
+export * from './account-requests.js';
 export * from './answers.js';
 export * from './blobs.js';
 export * from './codes.js';

@@ -106,7 +106,8 @@ export function relayIdOf(crypto: Pick<CryptoProvider, 'sha256'>, publicKey: Uin
   return toRelayId(crypto.sha256(copyBytes(publicKey)));
 }
 
-function claimParts(claim: AuthClaim): readonly Uint8Array[] {
+/** Relay id (32), nonce (32), account (16), device (1). @throws UsageError `USAGE_LENGTH`, `USAGE_RANGE` */
+export function claimParts(claim: AuthClaim): readonly Uint8Array[] {
   if (claim.nonce.length !== 32) {
     throw new UsageError('USAGE_LENGTH', `nonce of ${claim.nonce.length} bytes, expected 32`);
   }

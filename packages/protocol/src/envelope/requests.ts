@@ -13,6 +13,7 @@ import {
   RELAY_PROTOCOL_VERSION,
 } from '../limits.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
+import { ACCOUNT_OPS, type AccountOp, putAccountOp } from './account-requests.js';
 import {
   accountField,
   badFrame,
@@ -136,6 +137,7 @@ export type RequestOp =
   | { readonly kind: 'turn' }
   | RecordRequest
   | { readonly kind: 'ping' }
+  | AccountOp
   | { readonly kind: 'unknown'; readonly field: number };
 
 /** A request with the number its answer will carry. */
@@ -183,6 +185,12 @@ export function encodeRequest(item: RequestItem): Bytes {
       return writer.bytes(RECORD_FIELDS[op.kind], encodeRecordRequest(op)).finish();
     case 'ping':
       return writer.bytes(15, EMPTY).finish();
+    case 'link':
+    case 'deleteAccount':
+    case 'setUsername':
+    case 'rendezvousPut':
+    case 'rendezvousTake':
+      return putAccountOp(writer, op).finish();
     case 'unknown':
       throw badFrame('an unknown operation cannot be encoded');
   }
@@ -234,6 +242,7 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
   [RECORD_FIELDS.recordGet, decodeRecordRequest('recordGet')],
   [RECORD_FIELDS.recordPut, decodeRecordRequest('recordPut')],
   [RECORD_FIELDS.recordDelete, decodeRecordRequest('recordDelete')],
+  ...ACCOUNT_OPS,
 ]);
 
 function encodeAuth(op: AuthRequest): Bytes {

@@ -23,7 +23,12 @@ import {
   toAccountId,
   toRelayId,
 } from '@qasid/protocol/envelope';
-import { MAX_FRAME_ITEMS, MAX_RECORD_BYTES, MAX_SEND_PARTS } from '#src/limits.js';
+import {
+  MAX_FRAME_ITEMS,
+  MAX_RECORD_BYTES,
+  MAX_RENDEZVOUS_BYTES,
+  MAX_SEND_PARTS,
+} from '#src/limits.js';
 import { ProtoWriter } from '#src/wire/protobuf.js';
 
 const root = protobuf.parse(
@@ -140,6 +145,21 @@ const op = fc.oneof(
     capability: sized(32),
   }),
   fc.constant({ kind: 'ping' as const }),
+  fc.record({
+    kind: fc.constant('link' as const),
+    account,
+    device,
+    devices: signedList,
+    grant: fc.record({ expiresAtSeconds: seq, signature }),
+    prekeys: upload,
+    signature,
+    version: u32,
+  }),
+  fc.record({ kind: fc.constant('deleteAccount' as const), account, device, signature }),
+  fc.record({ kind: fc.constant('setUsername' as const), username }),
+  fc.constant({ kind: 'setUsername' as const }),
+  fc.record({ kind: fc.constant('rendezvousPut' as const), slot: sized(16), message: body }),
+  fc.record({ kind: fc.constant('rendezvousTake' as const), slot: sized(16) }),
 );
 
 const responseBody = fc.oneof(
@@ -173,6 +193,7 @@ const responseBody = fc.oneof(
     })
     .map(({ username, ...rest }) => ({ ...rest, ...(username !== undefined && { username }) })),
   fc.record({ kind: fc.constant('found' as const), account }),
+  fc.record({ kind: fc.constant('rendezvous' as const), message: body }),
   fc.record({
     kind: fc.constant('blobTicket' as const),
     id: sized(32),
@@ -402,6 +423,19 @@ t.test('ATK-I10 counts are bounded on both sides of each limit', async (t) => {
   t.equal(decodeFrame(send(MAX_SEND_PARTS)).length, 1);
   t.throws(() => decodeFrame(send(MAX_SEND_PARTS + 1)), { code: 'DECODE_FRAME' });
   t.throws(() => decodeFrame(new Uint8Array(MAX_FRAME_BYTES + 1)), { code: 'DECODE_FRAME' });
+});
+
+t.test('ATK-I10 a message of a rendezvous is bounded on both sides of its limit', async (t) => {
+  const put = (length: number): Uint8Array =>
+    encodeFrame([
+      request(1, {
+        kind: 'rendezvousPut',
+        slot: new Uint8Array(16),
+        message: new Uint8Array(length),
+      }),
+    ]);
+  t.equal(decodeFrame(put(MAX_RENDEZVOUS_BYTES)).length, 1);
+  t.throws(() => decodeFrame(put(MAX_RENDEZVOUS_BYTES + 1)), { code: 'DECODE_FRAME' });
 });
 
 t.test('bodies are views of the frame, everything else is a copy', async (t) => {

@@ -134,6 +134,21 @@ const requests: Item[] = [
     expectedVersion: 4,
     capability: random.bytes(32),
   }),
+  request(20, {
+    kind: 'link',
+    account,
+    device: 2,
+    devices,
+    grant: { expiresAtSeconds: 1_700_000_000, signature: random.bytes(64) },
+    prekeys: upload,
+    signature: random.bytes(64),
+    version: 1,
+  }),
+  request(21, { kind: 'deleteAccount', account, device: 1, signature: random.bytes(64) }),
+  request(22, { kind: 'setUsername', username: 'bob' }),
+  request(22, { kind: 'setUsername' }),
+  request(23, { kind: 'rendezvousPut', slot: random.bytes(16), message: random.bytes(90) }),
+  request(24, { kind: 'rendezvousTake', slot: random.bytes(16) }),
 ];
 const bodies: ResponseBody[] = [
   { kind: 'none' },
@@ -142,6 +157,7 @@ const bodies: ResponseBody[] = [
   { kind: 'bundles', identityKey: curveKey(), devices, bundles },
   { kind: 'devices', identityKey: curveKey(), devices },
   { kind: 'found', account },
+  { kind: 'rendezvous', message: random.bytes(70) },
   { kind: 'prekeyCounts', oneTime: 3, kem: 4, signedId: 1, lastResortKemId: 2 },
   { kind: 'blobTicket', id: random.bytes(32), ticket: random.bytes(94), ttlSeconds: 3600 },
   {
@@ -225,7 +241,11 @@ attackTest(t, {
 });
 attackTest(t, {
   name: 'device list',
-  corpus: [encodeDeviceList(list), encodeDeviceList({ ...list, devices: list.devices.slice(1) })],
+  corpus: [
+    encodeDeviceList({ ...list, previous: random.bytes(32) }),
+    encodeDeviceList(list),
+    encodeDeviceList({ ...list, devices: list.devices.slice(1) }),
+  ],
   codes: /^DECODE_/,
   run: (input) => encodeDeviceList(decodeDeviceList(input)),
 });

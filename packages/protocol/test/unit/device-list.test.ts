@@ -8,7 +8,9 @@ import {
   authSigningInput,
   type DeviceList,
   decodeDeviceList,
+  deviceListHash,
   encodeDeviceList,
+  followsDeviceList,
   generateAccountId,
   isUsername,
   parseAccountText,
@@ -61,6 +63,25 @@ t.test('user names', async (t) => {
 t.test('a list that its account signed is the list', async (t) => {
   t.strictSame(verifyDeviceList(crypto, signed, expected), list);
   t.strictSame(decodeDeviceList(encodeDeviceList(list)), list);
+});
+
+t.test('ATK-G04 each list names the one before it', async (t) => {
+  const next = {
+    account,
+    version: 4,
+    previous: deviceListHash(crypto, signed),
+    devices: [entry(1)],
+  };
+  const known = { version: 3, signed };
+  t.strictSame(decodeDeviceList(encodeDeviceList(next)), next);
+  t.ok(followsDeviceList(crypto, known, next));
+  t.notOk(followsDeviceList(crypto, known, { ...next, version: 5 }), 'a gap');
+  t.notOk(followsDeviceList(crypto, known, { version: 4 }), 'names none');
+  t.notOk(followsDeviceList(crypto, known, { ...next, previous: crypto.randomBytes(32) }));
+  t.throws(() => encodeDeviceList({ ...next, version: 1 }), { code: 'USAGE_ARGUMENT' });
+  t.throws(() => encodeDeviceList({ ...next, previous: new Uint8Array(31) }), {
+    code: 'USAGE_ARGUMENT',
+  });
 });
 
 t.test('ATK-G01 ATK-B13 a list nobody signed, or somebody else, is refused', async (t) => {

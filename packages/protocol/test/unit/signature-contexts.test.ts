@@ -2,6 +2,13 @@
 import t from 'tap';
 import { concatBytes, utf8 } from '#src/bytes.js';
 import { nobleProvider as crypto } from '#src/crypto/noble.js';
+import {
+  isAccountDeletion,
+  isLinkGrant,
+  linkSigningInput,
+  signAccountDeletion,
+  signLinkGrant,
+} from '#src/envelope/account-requests.js';
 import { signDeviceList, verifyDeviceList } from '#src/envelope/devices.js';
 import {
   authSigningInput,
@@ -32,6 +39,14 @@ const list = signDeviceList(crypto, identity.secret, crypto.randomBytes(64), {
   version: 1,
   devices: [{ device: 1, registrationId: 7, authKey: crypto.ed25519KeyPair().public }],
 });
+
+const claim = {
+  relayId: relayIdOf(crypto, crypto.ed25519KeyPair().public),
+  nonce: crypto.randomBytes(32),
+  account,
+  device: 1,
+};
+const grant = signLinkGrant(crypto, identity.secret, crypto.randomBytes(64), list, 1_000);
 
 function bundleWith(change: Partial<PreKeyBundle>): PreKeyBundle {
   return {
@@ -103,7 +118,28 @@ const uses: Record<
         ),
       ),
   },
+  'link grant': {
+    signature: grant.signature,
+    accepts: (signature) =>
+      isLinkGrant(crypto, identity.public, list, { ...grant, signature: signature as never }),
+  },
+  'account deletion': {
+    signature: signAccountDeletion(crypto, identity.secret, crypto.randomBytes(64), claim),
+    accepts: (signature) => isAccountDeletion(crypto, identity.public, claim, signature),
+  },
 };
+
+t.test('ATK-G05 a link grant is for one list and one time', async (t) => {
+  t.ok(isLinkGrant(crypto, identity.public, list, grant));
+  t.notOk(isLinkGrant(crypto, identity.public, list, { ...grant, expiresAtSeconds: 1_001 }));
+  const bent = Uint8Array.from(list.list);
+  bent[bent.length - 1]! ^= 1;
+  t.notOk(isLinkGrant(crypto, identity.public, { ...list, list: bent }, grant));
+  t.notOk(isLinkGrant(crypto, other.public, list, grant));
+  t.throws(() => signLinkGrant(crypto, identity.secret, crypto.randomBytes(64), list, 0.5), {
+    code: 'USAGE_RANGE',
+  });
+});
 
 t.test('ATK-A10 a signature of an identity key counts for one purpose', async (t) => {
   for (const [made, { signature }] of Object.entries(uses)) {
@@ -128,6 +164,7 @@ t.test('ATK-A10 a device proves one thing to one relay with one signature', asyn
   const inputs: Record<string, Uint8Array> = {
     auth: authSigningInput(claim),
     register: registerSigningInput(crypto, { ...claim, devices: list }),
+    link: linkSigningInput(crypto, { ...claim, devices: list }),
     'another relay': authSigningInput({ ...claim, relayId: otherRelay }),
     'another challenge': authSigningInput({ ...claim, nonce: crypto.randomBytes(32) }),
     'another account': authSigningInput({ ...claim, account: generateAccountId(crypto) }),

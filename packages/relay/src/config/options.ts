@@ -95,6 +95,11 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     about: 'FULL: fsync before a send is confirmed',
   },
   devicesMax: { section: 'accounts', kind: number(1, 127), about: 'devices of one account' },
+  usernameHoldDays: {
+    section: 'accounts',
+    kind: number(0, 3_650),
+    about: 'days in which a user name that was given up belongs to nobody',
+  },
   prekeysLow: {
     section: 'accounts',
     kind: number(0, 400),
@@ -194,6 +199,9 @@ export const QUOTA_ABOUT: { readonly [Name in keyof Quotas]: string } = {
   lookupsTotal: 'the same, all devices together',
   registrations: 'new accounts, per network prefix',
   registrationsTotal: 'new accounts, altogether',
+  links: 'devices that join, per network prefix',
+  rendezvous: 'messages of a rendezvous, per network prefix',
+  rendezvousTotal: 'the same, altogether',
   failedAuth: 'failed proofs, per network prefix and device',
   recordReads: 'reads of records, per device or network prefix',
   recordWrites: 'changes of records, per device or network prefix',

@@ -7,8 +7,13 @@ import {
   type AccountId,
   authSigningInput,
   type AuthRequest,
-  type DeviceList,
   DecodeError,
+  type DeleteAccountRequest,
+  type DeviceList,
+  isAccountDeletion,
+  isLinkGrant,
+  type LinkRequest,
+  linkSigningInput,
   type RegisterRequest,
   type RelayId,
   RELAY_PROTOCOL_VERSION,
@@ -69,6 +74,43 @@ export function checkRegistration(
   if (entry?.device !== device) return undefined;
   const input = registerSigningInput(verifier, { ...challenge, account, device, devices });
   return verifier.ed25519Verify(entry.authKey, input, request.signature) ? list : undefined;
+}
+
+/** How far ahead a link grant may reach, in seconds. Lower: slow people fail. Higher: old QR codes work. */
+export const LINK_GRANT_MAX_SECONDS = 300;
+
+/**
+ * The device list of a device that joins: signed and granted by the account's identity key, and proven by the
+ * joining device with its own. `undefined` when any of that does not hold, or the grant's time is over.
+ */
+export function checkLink(
+  verifier: Verifier,
+  challenge: IssuedChallenge,
+  request: LinkRequest,
+  expected: { readonly identityKey: Uint8Array; readonly nowSeconds: number },
+): DeviceList | undefined {
+  const { account, device, devices, grant } = request;
+  const identityKey = expected.identityKey as Parameters<typeof isLinkGrant>[1];
+  const leftSeconds = grant.expiresAtSeconds - expected.nowSeconds;
+  if (leftSeconds < 0 || leftSeconds > LINK_GRANT_MAX_SECONDS) return undefined;
+  const list = checkDeviceList(verifier, devices, { account, identityKey, versionMin: 2 });
+  const entry = list?.devices.find((candidate) => candidate.device === device);
+  if (list === undefined || entry === undefined) return undefined;
+  if (!isLinkGrant(verifier, identityKey, devices, grant)) return undefined;
+  const input = linkSigningInput(verifier, { ...challenge, account, device, devices });
+  return verifier.ed25519Verify(entry.authKey, input, request.signature) ? list : undefined;
+}
+
+/** Whether `request` answers `challenge` with the identity key of the account it wants deleted. */
+export function isDeletion(
+  verifier: Verifier,
+  challenge: IssuedChallenge,
+  request: DeleteAccountRequest,
+  identityKey: Uint8Array,
+): boolean {
+  const { account, device, signature } = request;
+  const key = identityKey as Parameters<typeof isAccountDeletion>[1];
+  return isAccountDeletion(verifier, key, { ...challenge, account, device }, signature);
 }
 
 /** The list, or `undefined` when its signature, account, version or encoding does not hold. */

@@ -5,7 +5,9 @@
  *      ▲                            │  └────bad────────────────────► closing
  *      └──── registration refused ──┘
  *
- * A nonce is spent by the first attempt, good or bad; a refused registration gets a new one.
+ * Proofs are `auth`, `register`, `link` and `deleteAccount`. A nonce is spent by the first attempt, good or
+ * bad; a refused registration gets a new one. A rendezvous takes place before any proof, and only there: who
+ * has proven something is somebody, and the relay need not know who meets whom.
  */
 import type { AccountId, CloseReason, RequestOp } from '@qasid/protocol/envelope';
 
@@ -31,20 +33,34 @@ export type Admission =
   | { readonly kind: 'prove'; readonly nonce: Uint8Array }
   /** Already done: answer `CONFIRMED`. */
   | { readonly kind: 'repeat' }
+  /** Asked of a socket that has proven nothing; it may stay for `RENDEZVOUS_MAX_MS`. */
+  | { readonly kind: 'meet' }
   | { readonly kind: 'refuse' }
   | { readonly kind: 'close'; readonly reason: CloseReason };
 
 /** How long a nonce may be answered, in milliseconds. Lower: slow links fail. Higher: idle sockets stay. */
 export const CHALLENGE_MAX_MS = 10_000;
 
+/** How long a socket may wait in a rendezvous, and a message in its slot, in milliseconds. */
+export const RENDEZVOUS_MAX_MS = 300_000;
+
+const PROOFS: ReadonlySet<RequestOp['kind']> = new Set([
+  'auth',
+  'register',
+  'link',
+  'deleteAccount',
+]);
+
 /** Decide about one request. Pure. `nowMs` is monotonic. */
 export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Admission {
-  const isProof = op.kind === 'auth' || op.kind === 'register';
+  const isProof = PROOFS.has(op.kind);
+  const isMeeting = op.kind === 'rendezvousPut' || op.kind === 'rendezvousTake';
   switch (state.kind) {
     case 'closing':
       return { kind: 'close', reason: state.reason };
     case 'greeting':
       if (needsNoProof(op)) return { kind: 'run' };
+      if (isMeeting) return { kind: 'meet' };
       if (!isProof) return { kind: 'refuse' };
       if (nowMs - state.issuedAtMs > CHALLENGE_MAX_MS) {
         return { kind: 'close', reason: 'UNAUTHORISED' };
@@ -55,6 +71,7 @@ export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Adm
       // One nonce, one proof: a second one in flight is not honest.
       return isProof ? { kind: 'close', reason: 'UNAUTHORISED' } : { kind: 'refuse' };
     case 'authorised':
+      if (isMeeting) return { kind: 'refuse' };
       if (!isProof) return { kind: 'run' };
       // A client that registers and then authenticates on the same socket has proven both already.
       return op.kind === 'auth' && isSame(state, op)

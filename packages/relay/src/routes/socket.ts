@@ -27,6 +27,7 @@ import {
   CHALLENGE_MAX_MS,
   type ConnectionState,
   judgeCredit,
+  RENDEZVOUS_MAX_MS,
 } from '../protocol/connection.js';
 import { closeFrame, CONFIRMED, type Reply, refused, toResponse } from '../protocol/replies.js';
 import type { Proof } from '../service/accounts.js';
@@ -44,6 +45,8 @@ export class ClientConnection implements SocketHandler {
   #deadline: Cancel | undefined;
   #outbox: Uint8Array[] = [];
   #outboxBytes = 0;
+  /** Ends what this socket waits for in a rendezvous; `undefined` while it never asked. */
+  #meeting: Cancel[] | undefined;
   #inFlight = { parts: 0, bytes: 0 };
   #closeAfterFlush: CloseReason | undefined;
 
@@ -86,6 +89,7 @@ export class ClientConnection implements SocketHandler {
   closed(code: number): void {
     this.#services.context.log.write('debug', 'SOCKET_CLOSED', { closeCode: code });
     this.#deadline?.();
+    this.#leaveMeeting();
     if (this.#delivery) this.#services.presence.detach(this.#delivery);
     this.#delivery = undefined;
     this.#state = { kind: 'closing', reason: 'NORMAL' };
@@ -118,6 +122,9 @@ export class ClientConnection implements SocketHandler {
         return;
       case 'repeat':
         this.#reply(id, CONFIRMED);
+        return;
+      case 'meet':
+        this.#meet(id, op);
         return;
       case 'prove':
         this.#prove(id, op, admission.nonce).catch((error: unknown) => this.#fault(error));
@@ -175,6 +182,8 @@ export class ClientConnection implements SocketHandler {
         return accounts.lookup(who, op.username);
       case 'turn':
         return turn.credentials(who);
+      case 'setUsername':
+        return accounts.setUsername(who, op.username);
       default:
         return Promise.resolve(refused('UNSUPPORTED'));
     }
@@ -215,16 +224,42 @@ export class ClientConnection implements SocketHandler {
     );
   }
 
+  /** Two devices that share nothing with the relay but a random number. */
+  #meet(id: number, op: RequestOp): void {
+    const { rendezvous, context } = this.#services;
+    // Somebody has to walk over with a phone: once for this socket, the time of a rendezvous.
+    if (this.#meeting === undefined) {
+      this.#meeting = [];
+      this.#deadline?.();
+      this.#deadline = context.clock.after(RENDEZVOUS_MAX_MS, () => this.#close('UNAUTHORISED'));
+    }
+    if (op.kind === 'rendezvousPut') {
+      this.#reply(id, rendezvous.put(op.slot, op.message, this.#addressKey));
+    } else if (op.kind === 'rendezvousTake') {
+      const answer = (reply: Reply): void => this.#reply(id, reply);
+      this.#meeting.push(rendezvous.take(op.slot, this.#addressKey, answer));
+    }
+  }
+
+  #leaveMeeting(): void {
+    for (const leave of this.#meeting ?? []) leave();
+    this.#meeting = [];
+  }
+
   /** Spend the nonce on one proof. */
   async #prove(id: number, op: RequestOp, nonce: Uint8Array): Promise<void> {
     this.#state = { kind: 'checking' };
+    this.#leaveMeeting();
     // The client has kept its time; how long we take is no fault of its proof.
     this.#deadline?.();
     const { accounts } = this.#services;
     let proof: Proof;
     if (op.kind === 'auth') proof = await accounts.authenticate(nonce, op, this.#addressKey);
     else if (op.kind === 'register') proof = await accounts.register(nonce, op, this.#addressKey);
-    else return;
+    else if (op.kind === 'link') proof = await accounts.link(nonce, op, this.#addressKey);
+    else if (op.kind === 'deleteAccount') {
+      proof = await accounts.delete(nonce, op, this.#addressKey);
+    } else return;
     // Closed while we were checking.
     if (this.#isClosing()) return;
     if (proof.kind === 'good') {
@@ -235,7 +270,7 @@ export class ClientConnection implements SocketHandler {
       return;
     }
     this.#reply(id, proof.reply);
-    if (proof.isFinal) this.#close('UNAUTHORISED');
+    if (proof.close !== undefined) this.#close(proof.close);
     else this.#state = this.#challenge();
   }
 
@@ -354,6 +389,7 @@ export class ClientConnection implements SocketHandler {
     if (this.#closeAfterFlush !== undefined) return;
     this.#closeAfterFlush = reason;
     this.#deadline?.();
+    this.#leaveMeeting();
     if (this.#delivery) this.#services.presence.detach(this.#delivery);
     this.#delivery = undefined;
     if (this.#outbox.length === 0) process.nextTick(() => this.#flush());

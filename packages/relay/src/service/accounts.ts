@@ -4,6 +4,9 @@
 import {
   type AccountId,
   type AuthRequest,
+  type CloseReason,
+  type DeleteAccountRequest,
+  type LinkRequest,
   NO_BODY,
   type RegisterRequest,
   type SignedDeviceList,
@@ -11,20 +14,23 @@ import {
 } from '@qasid/protocol/envelope';
 import {
   checkDeviceList,
+  checkLink,
   checkRegistration,
   isAuthentic,
+  isDeletion,
   speaksVersion,
 } from '../protocol/authorise.js';
 import type { Authorised } from '../protocol/connection.js';
 import { CONFIRMED, confirmed, type Reply, refused } from '../protocol/replies.js';
+import type { MailboxNo } from '../store/port.js';
 import { type Context, limitUpload, storeRefusal } from './context.js';
 import type { Presence } from './presence.js';
 
 /** Outcome of a proof. */
 export type Proof =
   | { readonly kind: 'good'; readonly who: Authorised }
-  /** `isFinal`: close; otherwise the client may try again with a new nonce. */
-  | { readonly kind: 'bad'; readonly reply: Reply; readonly isFinal: boolean };
+  /** `close`: end the socket so; otherwise the client may try again with a new nonce. */
+  | { readonly kind: 'bad'; readonly reply: Reply; readonly close: CloseReason | undefined };
 
 /** The accounts of a relay. */
 export class Accounts {
@@ -89,6 +95,7 @@ export class Accounts {
         version: list.version,
         entry,
         prekeys,
+        minute: this.#minute(),
       });
       switch (result.kind) {
         case 'registered':
@@ -100,6 +107,100 @@ export class Accounts {
       }
     } catch (error) {
       return again(storeRefusal(this.#context, error));
+    }
+  }
+
+  /**
+   * Let a device join its account: the next device list and the prekeys of that device become visible
+   * together. The list names the device, the account granted it, the device proves itself.
+   */
+  async link(nonce: Uint8Array, op: LinkRequest, addressKey: string): Promise<Proof> {
+    if (!speaksVersion(op.version)) return bad(refused('UNSUPPORTED'));
+    const { store, crypto, relayId, writer, budgets, clock, config, isDraining } = this.#context;
+    if (isDraining) return again(refused('DRAINING', 2_000));
+    const wait = budgets.links?.take(addressKey, 1, clock.monotonicMs());
+    if (wait) return again(refused('RATE_LIMITED', wait));
+    try {
+      const row = await store.account(op.account);
+      const list = checkLink(crypto, { relayId, nonce }, op, {
+        identityKey: row?.identityKey ?? UNKNOWN_IDENTITY,
+        nowSeconds: Math.floor(clock.nowMs() / 1000),
+      });
+      if (row === undefined || list === undefined) return bad(refused('REFUSED'));
+      if (list.devices.length > config.devicesMax) return again(refused('TOO_LARGE'));
+      if (!op.prekeys.signed || !op.prekeys.lastResortKem) return again(refused('BAD_REQUEST'));
+      const { account, device, prekeys } = op;
+      const result = await writer.submit({
+        kind: 'putDevices',
+        account,
+        signed: op.devices,
+        version: list.version,
+        previous: list.previous,
+        entries: list.devices,
+        joining: { device, prekeys },
+      });
+      if (result.kind === 'noAccount') return bad(refused('REFUSED'));
+      if (result.kind === 'versionConflict') return again(refused('VERSION_CONFLICT'));
+      const { joined } = result;
+      if (joined === undefined) return bad(refused('REFUSED'));
+      this.#announce(account, list.version, result, joined);
+      return { kind: 'good', who: { account, device, mailbox: joined } };
+    } catch (error) {
+      return again(storeRefusal(this.#context, error));
+    }
+  }
+
+  /** Delete an account for the holder of its identity key; its sockets are closed. Always ends the socket. */
+  async delete(nonce: Uint8Array, op: DeleteAccountRequest, addressKey: string): Promise<Proof> {
+    const { store, crypto, relayId, budgets, clock } = this.#context;
+    const nowMs = clock.monotonicMs();
+    const key = `${addressKey} ${toHex(op.account)} ${op.device}`;
+    if (!budgets.failedAuth.wouldAllow(key, 1, nowMs)) {
+      return bad(refused('RATE_LIMITED', 60_000));
+    }
+    try {
+      const row = await store.account(op.account);
+      const identityKey = row?.identityKey ?? UNKNOWN_IDENTITY;
+      const isGood = isDeletion(crypto, { relayId, nonce }, op, identityKey);
+      if (!isGood || row === undefined) {
+        budgets.failedAuth.take(key, 1, nowMs);
+        return bad(refused('REFUSED'));
+      }
+      await this.remove(op.account);
+      return bad(CONFIRMED, 'REMOVED');
+    } catch (error) {
+      return again(storeRefusal(this.#context, error));
+    }
+  }
+
+  /** Delete an account with everything that belongs to it. Whether there was one. */
+  async remove(account: AccountId): Promise<boolean> {
+    const write = { kind: 'deleteAccount', account, freeMinute: this.#freeMinute() } as const;
+    const result = await this.#context.writer.submit(write);
+    if (result.kind === 'noAccount') return false;
+    for (const mailbox of result.mailboxes) this.#presence.get(mailbox)?.remove();
+    return true;
+  }
+
+  /** Take a name for one's own account, change it, or give it up. */
+  async setUsername(who: Authorised, username: string | undefined): Promise<Reply> {
+    const limited = limitUpload(this.#context, who.mailbox);
+    if (limited !== undefined) return limited;
+    // Whether a name is taken is what a look-up tells: the same budget (ATK-D11).
+    const probing = username === undefined ? undefined : this.#limitLookup(who);
+    if (probing !== undefined) return probing;
+    try {
+      const result = await this.#context.writer.submit({
+        kind: 'setUsername',
+        account: who.account,
+        ...(username !== undefined && { username }),
+        minute: this.#minute(),
+        freeMinute: this.#freeMinute(),
+      });
+      if (result.kind === 'usernameTaken') return refused('USERNAME_TAKEN');
+      return result.kind === 'named' ? CONFIRMED : refused('REFUSED');
+    } catch (error) {
+      return storeRefusal(this.#context, error);
     }
   }
 
@@ -158,23 +259,41 @@ export class Accounts {
         signed: devices,
         version: list.version,
         mayJump: epoch !== 0,
+        previous: list.previous,
         entries: list.devices,
       });
       if (result.kind === 'noAccount') return refused('REFUSED');
       if (result.kind === 'versionConflict') {
         return refused('VERSION_CONFLICT', 0, NO_BODY);
       }
-      for (const mailbox of result.removed) this.#presence.get(mailbox)?.remove();
-      for (const mailbox of result.members) {
-        const { account } = who;
-        const { version } = list;
-        if (mailbox === who.mailbox) continue;
-        this.#presence.get(mailbox)?.tell({ kind: 'devicesChanged', account, version });
-      }
+      this.#announce(who.account, list.version, result, who.mailbox);
       return CONFIRMED;
     } catch (error) {
       return storeRefusal(this.#context, error);
     }
+  }
+
+  /** Close the sockets of devices that left, tell those that stay, except the one that made the change. */
+  #announce(
+    account: AccountId,
+    version: number,
+    change: { readonly removed: readonly MailboxNo[]; readonly members: readonly MailboxNo[] },
+    except: MailboxNo,
+  ): void {
+    for (const mailbox of change.removed) this.#presence.get(mailbox)?.remove();
+    for (const mailbox of change.members) {
+      if (mailbox === except) continue;
+      this.#presence.get(mailbox)?.tell({ kind: 'devicesChanged', account, version });
+    }
+  }
+
+  #minute(): number {
+    return Math.floor(this.#context.clock.nowMs() / 60_000);
+  }
+
+  /** When a name that is given up now may be taken again. */
+  #freeMinute(): number {
+    return this.#minute() + this.#context.config.usernameHoldDays * 24 * 60;
   }
 
   #limitLookup(who: Authorised): Reply | undefined {
@@ -187,13 +306,16 @@ export class Accounts {
   }
 }
 
-function bad(reply: Reply): Proof {
-  return { kind: 'bad', reply, isFinal: true };
+function bad(reply: Reply, close: CloseReason = 'UNAUTHORISED'): Proof {
+  return { kind: 'bad', reply, close };
 }
 
 function again(reply: Reply): Proof {
-  return { kind: 'bad', reply, isFinal: false };
+  return { kind: 'bad', reply, close: undefined };
 }
 
 /** Some point of the curve, so that checking costs what it costs for a real key. No verdict rests on it. */
 const UNKNOWN_KEY = new Uint8Array(32).fill(0x66).with(0, 0x58);
+
+/** The same for an identity key: the u-coordinate of the base point. */
+const UNKNOWN_IDENTITY = new Uint8Array(33).fill(5, 0, 1).fill(9, 1, 2);

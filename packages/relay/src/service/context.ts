@@ -9,7 +9,7 @@ import type { Clock } from '../clock.js';
 import type { RelayConfig } from '../config.js';
 import type { RelayCrypto } from '../crypto.js';
 import type { Log } from '../observe/log.js';
-import { BucketTable } from '../protocol/quota.js';
+import { type BucketRule, BucketTable } from '../protocol/quota.js';
 import { type Reply, refused } from '../protocol/replies.js';
 import type { GroupCommit } from '../store/group-commit.js';
 import type { RelayStore } from '../store/port.js';
@@ -43,6 +43,9 @@ export interface Budgets {
   readonly lookupsTotal: BucketTable;
   readonly registrations: BucketTable | undefined;
   readonly registrationsTotal: BucketTable;
+  readonly links: BucketTable | undefined;
+  readonly rendezvous: BucketTable | undefined;
+  readonly rendezvousTotal: BucketTable;
   readonly failedAuth: BucketTable;
   readonly recordReads: BucketTable;
   readonly recordWrites: BucketTable;
@@ -57,6 +60,9 @@ export interface Budgets {
 export function createBudgets(config: RelayConfig): Budgets {
   const { quotas, host, trustProxy } = config;
   const hasOneAddress = isLoopback(host) && !trustProxy;
+  // Behind a loopback address everybody has the same one: a limit per address would be a limit for all.
+  const perAddress = (rule: BucketRule): BucketTable | undefined =>
+    hasOneAddress ? undefined : new BucketTable(rule);
   return {
     sends: new BucketTable(quotas.sends),
     inboundBytes: new BucketTable(quotas.inboundBytes),
@@ -65,9 +71,11 @@ export function createBudgets(config: RelayConfig): Budgets {
     uploads: new BucketTable(quotas.uploads),
     lookups: new BucketTable(quotas.lookups),
     lookupsTotal: new BucketTable(quotas.lookupsTotal, 1),
-    // Behind a loopback address everybody has the same one: a limit per address would be a limit for all.
-    registrations: hasOneAddress ? undefined : new BucketTable(quotas.registrations),
+    registrations: perAddress(quotas.registrations),
     registrationsTotal: new BucketTable(quotas.registrationsTotal, 1),
+    links: perAddress(quotas.links),
+    rendezvous: perAddress(quotas.rendezvous),
+    rendezvousTotal: new BucketTable(quotas.rendezvousTotal, 1),
     failedAuth: new BucketTable(quotas.failedAuth),
     recordReads: new BucketTable(quotas.recordReads),
     recordWrites: new BucketTable(quotas.recordWrites),

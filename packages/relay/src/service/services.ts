@@ -9,6 +9,7 @@ import { Prekeys } from './prekeys.js';
 import { Presence } from './presence.js';
 import { Records } from './records.js';
 import { Turn } from './turn.js';
+import { Rendezvous } from './rendezvous.js';
 
 /** A connection, as far as shutting down needs it. */
 export interface Drainable {
@@ -26,6 +27,7 @@ export interface Services {
   readonly arrivalCheck: ArrivalCheck;
   readonly records: Records;
   readonly turn: Turn;
+  readonly rendezvous: Rendezvous;
   readonly connections: Set<Drainable>;
 }
 
@@ -41,6 +43,7 @@ export function createServices(context: Context, turnSecret: Uint8Array | undefi
     arrivalCheck: new ArrivalCheck(context, presence),
     records: new Records(context),
     turn: new Turn(context, turnSecret),
+    rendezvous: new Rendezvous(context),
     connections: new Set(),
   };
 }

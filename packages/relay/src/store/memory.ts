@@ -7,12 +7,13 @@ import type { AccountId, PublicPrekey, SignedPublicPrekey } from '@qasid/protoco
 import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
 import { checkAddressing } from '../protocol/addressing.js';
 import { MemoryRecords } from './memory-records.js';
+import { judgeDeviceChange, repeatedRegistration } from './account-rules.js';
 import {
   type AccountRow,
   type AppendWrite,
   type Arrivals,
+  type DeleteAccountWrite,
   type DeviceRow,
-  isNextVersion,
   type MailboxNo,
   type MailboxPage,
   type MailboxQuota,
@@ -25,6 +26,7 @@ import {
   type RegisterWrite,
   type RelayStore,
   REPEAT_MEMORY_MS,
+  type SetUsernameWrite,
   type StoreTotals,
   type TakePrekeysWrite,
   type Write,
@@ -73,6 +75,8 @@ class MemoryStore {
   readonly records = new MemoryRecords();
   readonly usernames = new Map<string, AccountId>();
   readonly #options: MemoryStoreOptions;
+  /** Names that were given up, and the minute from which they may be taken again. */
+  readonly #freed = new Map<string, number>();
   readonly #accounts = new Map<string, AccountRow>();
   readonly #mailboxes = new Map<MailboxNo, Mailbox>();
   #nextMailbox = 1;
@@ -95,6 +99,10 @@ class MemoryStore {
         return this.#register(write);
       case 'putDevices':
         return this.#putDevices(write);
+      case 'setUsername':
+        return this.#setUsername(write);
+      case 'deleteAccount':
+        return this.#deleteAccount(write);
       case 'putPrekeys': {
         const mailbox = this.#mailboxes.get(write.mailbox);
         if (mailbox === undefined) return { kind: 'noMailbox' };
@@ -111,6 +119,9 @@ class MemoryStore {
       case 'takePrekeys':
         return this.#takePrekeys(write);
       case 'sweep': {
+        for (const [name, until] of this.#freed) {
+          if (until <= write.nowMinute) this.#freed.delete(name);
+        }
         const rows = [...this.#mailboxes]
           .flatMap(([number, { queue }]) => queue.map((row) => ({ number, row })))
           .filter(({ row }) => row.seq > write.afterSeq)
@@ -218,17 +229,11 @@ class MemoryStore {
   #register(write: RegisterWrite): WriteResults['register'] {
     const known = this.account(write.account);
     if (known !== undefined) {
-      const row = known.devices.find(({ device }) => device === write.entry.device);
-      const isSame =
-        row !== undefined &&
-        known.version === write.version &&
-        known.username === write.username &&
-        samePublicBytes(known.identityKey, write.identityKey) &&
-        samePublicBytes(known.signed.list, write.signed.list);
-      return isSame ? { kind: 'registered', mailbox: row.mailbox } : { kind: 'accountTaken' };
+      const row = repeatedRegistration(known, write);
+      return row ? { kind: 'registered', mailbox: row.mailbox } : { kind: 'accountTaken' };
     }
     if (write.username !== undefined) {
-      if (this.usernames.has(write.username)) return { kind: 'usernameTaken' };
+      if (!this.#isFree(write.username, write.minute)) return { kind: 'usernameTaken' };
       this.usernames.set(write.username, write.account);
     }
     const { identityKey, username, signed, version } = write;
@@ -240,32 +245,72 @@ class MemoryStore {
       version,
       devices: [row],
     });
-    const mailbox = this.#mailboxes.get(row.mailbox);
-    if (mailbox) putPrekeys(mailbox, write.prekeys);
+    this.#publish(row.mailbox, write.prekeys);
     return { kind: 'registered', mailbox: row.mailbox };
   }
 
   #putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
     const known = this.account(write.account);
     if (known === undefined) return { kind: 'noAccount' };
-    if (known.version === write.version && samePublicBytes(known.signed.list, write.signed.list)) {
-      return { kind: 'changed', removed: [], members: known.devices.map((row) => row.mailbox) };
+    const change = judgeDeviceChange(known, write);
+    if (change.kind === 'conflict') return { kind: 'versionConflict' };
+    let { devices } = known;
+    const removed = change.kind === 'change' ? change.removed.map(({ mailbox }) => mailbox) : [];
+    if (change.kind === 'change') {
+      for (const mailbox of removed) this.#mailboxes.delete(mailbox);
+      const added = change.added.map((entry) => this.#addDevice(entry));
+      devices = [...change.kept, ...added].sort((a, b) => a.device - b.device);
+      const joining = added.find(({ device }) => device === write.joining?.device);
+      if (write.joining && joining) this.#publish(joining.mailbox, write.joining.prekeys);
+      const { signed, version } = write;
+      this.#accounts.set(toHex(write.account), { ...known, signed, version, devices });
     }
-    if (!isNextVersion(known.version, write)) return { kind: 'versionConflict' };
-    const devices = write.entries.map((entry) => {
-      const row = known.devices.find(
-        ({ device, registrationId, authKey }) =>
-          device === entry.device &&
-          registrationId === entry.registrationId &&
-          samePublicBytes(authKey, entry.authKey),
-      );
-      return row ?? this.#addDevice(entry);
-    });
-    const removed = known.devices.filter((row) => !devices.includes(row)).map((row) => row.mailbox);
-    for (const mailbox of removed) this.#mailboxes.delete(mailbox);
-    const { signed, version } = write;
-    this.#accounts.set(toHex(write.account), { ...known, signed, version, devices });
-    return { kind: 'changed', removed, members: devices.map((row) => row.mailbox) };
+    const joined = devices.find(({ device }) => device === write.joining?.device);
+    return {
+      kind: 'changed',
+      removed,
+      members: devices.map(({ mailbox }) => mailbox),
+      ...(joined && { joined: joined.mailbox }),
+    };
+  }
+
+  #setUsername(write: SetUsernameWrite): WriteResults['setUsername'] {
+    const { account, username } = write;
+    const known = this.account(account);
+    if (known === undefined) return { kind: 'noAccount' };
+    if (known.username === username) return { kind: 'named' };
+    if (username !== undefined && !this.#isFree(username, write.minute)) {
+      return { kind: 'usernameTaken' };
+    }
+    this.#freeName(known.username, write.freeMinute);
+    if (username !== undefined) this.usernames.set(username, account);
+    this.#accounts.set(toHex(account), { ...known, username });
+    return { kind: 'named' };
+  }
+
+  #deleteAccount(write: DeleteAccountWrite): WriteResults['deleteAccount'] {
+    const known = this.account(write.account);
+    if (known === undefined) return { kind: 'noAccount' };
+    const mailboxes = known.devices.map(({ mailbox }) => mailbox);
+    for (const mailbox of mailboxes) this.#mailboxes.delete(mailbox);
+    this.#freeName(known.username, write.freeMinute);
+    this.#accounts.delete(toHex(write.account));
+    return { kind: 'deleted', mailboxes };
+  }
+
+  #isFree(username: string, minute: number): boolean {
+    return !this.usernames.has(username) && (this.#freed.get(username) ?? 0) <= minute;
+  }
+
+  #freeName(username: string | undefined, freeMinute: number): void {
+    if (username === undefined) return;
+    this.usernames.delete(username);
+    this.#freed.set(username, freeMinute);
+  }
+
+  #publish(number: MailboxNo, prekeys: RegisterWrite['prekeys']): void {
+    const mailbox = this.#mailboxes.get(number);
+    if (mailbox) putPrekeys(mailbox, prekeys);
   }
 
   #takePrekeys(write: TakePrekeysWrite): WriteResults['takePrekeys'] {

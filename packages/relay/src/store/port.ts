@@ -60,6 +60,8 @@ export interface RegisterWrite {
   readonly version: number;
   readonly entry: DeviceEntry;
   readonly prekeys: PrekeyUpload;
+  /** Now, in minutes since 1970: whether a name that was given up may be taken again. */
+  readonly minute: number;
 }
 
 /** A new device list of an account. The signature has been checked. */
@@ -70,7 +72,29 @@ export interface PutDevicesWrite {
   readonly version: number;
   /** The relay came back from a backup: the list may be several versions newer than the one it has. */
   readonly mayJump?: boolean;
+  /** Hash of the list before, as the list names it. */
+  readonly previous: Bytes | undefined;
   readonly entries: readonly DeviceEntry[];
+  /** The device that joins by this list, and its prekeys: visible together with the list. */
+  readonly joining?: { readonly device: number; readonly prekeys: PrekeyUpload };
+}
+
+/** Give an account a name, another one, or none. */
+export interface SetUsernameWrite {
+  readonly kind: 'setUsername';
+  readonly account: AccountId;
+  readonly username?: string;
+  readonly minute: number;
+  /** Minute from which the old name may be taken again, by anybody. */
+  readonly freeMinute: number;
+}
+
+/** Delete an account with everything that belongs to it. */
+export interface DeleteAccountWrite {
+  readonly kind: 'deleteAccount';
+  readonly account: AccountId;
+  /** Minute from which its name may be taken again. */
+  readonly freeMinute: number;
 }
 
 /** Add one-time prekeys, replace signed ones. */
@@ -104,6 +128,8 @@ export type Write =
   | AckWrite
   | RegisterWrite
   | PutDevicesWrite
+  | SetUsernameWrite
+  | DeleteAccountWrite
   | PutPrekeysWrite
   | TakePrekeysWrite
   | SweepWrite
@@ -149,8 +175,17 @@ export interface WriteResults extends RecordResults {
         /** Mailboxes whose device left the list or was re-installed; they are gone. */
         readonly removed: readonly MailboxNo[];
         readonly members: readonly MailboxNo[];
+        /** Mailbox of the device that joined, or had joined by this very list. */
+        readonly joined?: MailboxNo;
       }
     | { readonly kind: 'versionConflict' }
+    | { readonly kind: 'noAccount' };
+  setUsername:
+    | { readonly kind: 'named' }
+    | { readonly kind: 'usernameTaken' }
+    | { readonly kind: 'noAccount' };
+  deleteAccount:
+    | { readonly kind: 'deleted'; readonly mailboxes: readonly MailboxNo[] }
     | { readonly kind: 'noAccount' };
   putPrekeys:
     | { readonly kind: 'put'; readonly stock: PrekeyStock }

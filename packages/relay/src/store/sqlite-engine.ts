@@ -3,28 +3,24 @@
  *
  * Runs on the main thread (sqlite.ts) or on a worker (sqlite-worker.ts); it knows neither.
  */
-import { type AccountId, copyBytes, toAccountId } from '@qasid/protocol/envelope';
+import type { AccountId } from '@qasid/protocol/envelope';
 import type Database from 'better-sqlite3';
 import { checkAddressing } from '../protocol/addressing.js';
-import { idKey } from './id-key.js';
 import { MailboxMemory } from './mailbox-memory.js';
 import {
   type AccountRow,
   type AckWrite,
   type AppendWrite,
   type Arrivals,
-  type DeviceRow,
-  isNextVersion,
+  FatalStoreError,
   type MailboxNo,
   type MailboxPage,
   type MailboxQuota,
   type Placement,
   type PrekeyCounts,
   type PrekeyStock,
-  type PutDevicesWrite,
   type PutPrekeysWrite,
   type QueuedEnvelope,
-  type RegisterWrite,
   REPEAT_MEMORY_MS,
   type StoreTotals,
   type SweepWrite,
@@ -34,6 +30,7 @@ import {
 } from './port.js';
 import type { RecordRow } from './port-records.js';
 import { epochOf } from './sqlite-backup.js';
+import { SqliteAccounts } from './sqlite-accounts.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
 import { SqliteQueue } from './sqlite-queue.js';
@@ -68,8 +65,9 @@ export class SqliteEngine {
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
   readonly #sql: Statements;
-  /** Accounts read lately, oldest first. Only this process writes, so an entry is dropped when changed. */
-  readonly #accounts = new Map<string, AccountRow>();
+  readonly #accounts: SqliteAccounts;
+  /** An account was deleted: its bytes must leave the write-ahead log too. */
+  #mustTruncate = false;
   #nextSeq: number;
   #reservedSeq: number;
 
@@ -87,6 +85,14 @@ export class SqliteEngine {
     this.#queue = new SqliteQueue(db);
     this.#memory = new MailboxMemory((mailbox) => this.#queue.ids(mailbox), REPEAT_MEMORY_MS);
     this.#queue.load(this.#monotonicMs(), (...found) => this.#memory.prime(...found));
+    this.#accounts = new SqliteAccounts(db, {
+      putPrekeys: (mailbox, prekeys) => this.#prekeys.put(mailbox, prekeys),
+      drop: (mailbox) => {
+        this.#prekeys.drop(mailbox);
+        this.#queue.deleteThrough(mailbox, Number.MAX_SAFE_INTEGER, this.#memory.queued(mailbox));
+        this.#memory.dropped(mailbox);
+      },
+    });
     // Everything up to the mark may have been used before a crash: start above it.
     this.#nextSeq = (this.#sql.reserved.get()?.v ?? 0) + 1;
     this.#reservedSeq = this.#nextSeq - 1;
@@ -105,12 +111,13 @@ export class SqliteEngine {
       this.#sql.commit.run();
       this.#queue.keep();
       this.#memory.keep();
+      this.#truncate();
       return results;
     } catch (error) {
       if (this.#db.inTransaction) this.#sql.rollback.run();
       this.#queue.rollBack();
       this.#memory.rollBack();
-      this.#accounts.clear();
+      this.#accounts.forget();
       // The numbers were not used by anything that can be seen; a reservation that was rolled back is void.
       this.#nextSeq = nextSeq;
       this.#reservedSeq = reservedSeq;
@@ -119,24 +126,11 @@ export class SqliteEngine {
   }
 
   account(account: AccountId): AccountRow | undefined {
-    const key = idKey(account);
-    const known = this.#accounts.get(key);
-    if (known !== undefined) return known;
-    const row = this.#loadAccount(account);
-    if (row === undefined) return undefined;
-    this.#accounts.set(key, row);
-    if (this.#accounts.size > ACCOUNTS_CACHED_MAX) {
-      for (const oldest of this.#accounts.keys()) {
-        this.#accounts.delete(oldest);
-        break;
-      }
-    }
-    return row;
+    return this.#accounts.get(account);
   }
 
   lookup(username: string): AccountId | undefined {
-    const row = this.#sql.lookup.get(username);
-    return row && toAccountId(copyBytes(row.account));
+    return this.#accounts.lookup(username);
   }
 
   read(mailbox: MailboxNo, afterSeq: number, rowsMax: number, bytesMax: number): MailboxPage {
@@ -169,8 +163,7 @@ export class SqliteEngine {
 
   totals(): StoreTotals {
     return {
-      accounts: this.#sql.countAccounts.get()?.n ?? 0,
-      devices: this.#sql.countDevices.get()?.n ?? 0,
+      ...this.#accounts.totals,
       ...this.#memory.totals,
     };
   }
@@ -192,9 +185,14 @@ export class SqliteEngine {
       case 'ack':
         return this.#ack(write);
       case 'register':
-        return this.#register(write);
+        return this.#accounts.register(write);
       case 'putDevices':
-        return this.#putDevices(write);
+        return this.#accounts.putDevices(write);
+      case 'setUsername':
+        return this.#accounts.setUsername(write);
+      case 'deleteAccount':
+        this.#mustTruncate = true;
+        return this.#accounts.deleteAccount(write);
       case 'putPrekeys':
         return this.#putPrekeys(write);
       case 'takePrekeys':
@@ -283,64 +281,6 @@ export class SqliteEngine {
     return { kind: 'acked', count };
   }
 
-  #register(write: RegisterWrite): WriteResults['register'] {
-    const known = this.account(write.account);
-    if (known !== undefined) {
-      // The answer to the first attempt was lost: the same device with the same list may ask again.
-      const device = known.devices.find((row) => row.device === write.entry.device);
-      const isSame =
-        device !== undefined &&
-        known.version === write.version &&
-        known.username === write.username &&
-        sameBytes(known.identityKey, write.identityKey) &&
-        sameBytes(known.signed.list, write.signed.list);
-      return isSame ? { kind: 'registered', mailbox: device.mailbox } : { kind: 'accountTaken' };
-    }
-    if (write.username !== undefined) {
-      if (this.lookup(write.username) !== undefined) return { kind: 'usernameTaken' };
-      this.#sql.addUsername.run(write.username, write.account);
-    }
-    const { list, signature } = write.signed;
-    this.#sql.addAccount.run(write.account, write.identityKey, list, signature, write.version);
-    const mailbox = this.#addDevice(write.account, write.entry);
-    this.#prekeys.put(mailbox, write.prekeys);
-    return { kind: 'registered', mailbox };
-  }
-
-  #putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
-    const known = this.account(write.account);
-    if (known === undefined) return { kind: 'noAccount' };
-    const members = (row: AccountRow): MailboxNo[] => row.devices.map(({ mailbox }) => mailbox);
-    if (known.version === write.version && sameBytes(known.signed.list, write.signed.list)) {
-      return { kind: 'changed', removed: [], members: members(known) };
-    }
-    if (!isNextVersion(known.version, write)) return { kind: 'versionConflict' };
-    const removed: MailboxNo[] = [];
-    for (const row of known.devices) {
-      const kept = write.entries.find(
-        ({ device, registrationId, authKey }) =>
-          device === row.device &&
-          registrationId === row.registrationId &&
-          sameBytes(authKey, row.authKey),
-      );
-      if (kept === undefined) {
-        this.#dropDevice(row.mailbox);
-        removed.push(row.mailbox);
-      }
-    }
-    for (const entry of write.entries) {
-      const row = known.devices.find(({ device }) => device === entry.device);
-      if (row === undefined || removed.includes(row.mailbox)) {
-        this.#addDevice(write.account, entry);
-      }
-    }
-    const { list, signature } = write.signed;
-    this.#sql.setDevices.run(list, signature, write.version, write.account);
-    this.#accounts.delete(idKey(write.account));
-    const after = this.account(write.account);
-    return { kind: 'changed', removed, members: after ? members(after) : [] };
-  }
-
   #putPrekeys(write: PutPrekeysWrite): WriteResults['putPrekeys'] {
     const { mailbox, prekeys } = write;
     if (this.#sql.hasDevice.get(mailbox) === undefined) return { kind: 'noMailbox' };
@@ -378,6 +318,7 @@ export class SqliteEngine {
   }
 
   #sweep(write: SweepWrite): WriteResults['sweep'] {
+    this.#accounts.sweep(write.nowMinute);
     const rows = this.#queue.scan(write.afterSeq, write.limit);
     let deleted = 0;
     for (const { seq, mb, exp } of rows) {
@@ -394,17 +335,20 @@ export class SqliteEngine {
     return { mailbox, oneTime, kem };
   }
 
-  #addDevice(account: AccountId, entry: DeviceRow | PutDevicesWrite['entries'][number]): MailboxNo {
-    const { device, registrationId, authKey } = entry;
-    const { lastInsertRowid } = this.#sql.addDevice.run(account, device, registrationId, authKey);
-    return Number(lastInsertRowid);
-  }
-
-  #dropDevice(mailbox: MailboxNo): void {
-    this.#prekeys.drop(mailbox);
-    this.#queue.deleteThrough(mailbox, Number.MAX_SAFE_INTEGER, this.#memory.queued(mailbox));
-    this.#sql.dropDevice.run(mailbox);
-    this.#memory.dropped(mailbox);
+  /**
+   * After the deletion of an account: move its overwritten pages into the database and empty the log. A
+   * reader in another process may be in the way; then the next commit tries again.
+   */
+  #truncate(): void {
+    if (!this.#mustTruncate) return;
+    try {
+      const [result] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      this.#mustTruncate = result?.busy !== 0;
+    } catch (error) {
+      // The commit stands. A disk that failed is found by the next one.
+      const failure = storeError(error);
+      if (failure instanceof FatalStoreError) throw failure;
+    }
   }
 
   /** The next number, from a block that is reserved on disk: a crash skips numbers, never repeats one. */
@@ -416,23 +360,6 @@ export class SqliteEngine {
     }
     return seq;
   }
-
-  #loadAccount(account: AccountId): AccountRow | undefined {
-    const row = this.#sql.account.get(account);
-    if (row === undefined) return undefined;
-    return {
-      identityKey: copyBytes(row.identity),
-      username: row.name ?? undefined,
-      signed: { list: copyBytes(row.list), signature: copyBytes(row.list_sig) },
-      version: row.version,
-      devices: this.#sql.devices.all(account).map((device) => ({
-        mailbox: device.rid,
-        device: device.dev,
-        registrationId: device.reg,
-        authKey: copyBytes(device.auth_key),
-      })),
-    };
-  }
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -441,6 +368,3 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Numbers reserved at a time. Lower: more writes. Higher: larger gaps after a crash. */
 const SEQ_BLOCK = 1_000_000;
-
-/** Accounts kept in memory, about 600 bytes each. */
-const ACCOUNTS_CACHED_MAX = 50_000;

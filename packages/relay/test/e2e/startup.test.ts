@@ -235,6 +235,7 @@ t.test('ATK-I17 the columns on disk are those of the ledger in chapter 13', asyn
   t.strictSame(columns, {
     account: ['id', 'identity', 'list', 'list_sig', 'version'],
     username: ['name', 'account'],
+    username_freed: ['hash', 'until'],
     device: ['rid', 'account', 'dev', 'reg', 'auth_key'],
     q: ['seq', 'mb', 'cid', 'minute', 'exp', 'body'],
     q_old: ['mb', 'seq'],

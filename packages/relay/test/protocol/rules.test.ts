@@ -4,7 +4,12 @@ import { checkConfig, DEFAULT_CONFIG, type RelayError } from '@qasid/relay';
 import fc from 'fast-check';
 import t from 'tap';
 import { checkAddressing } from '#src/protocol/addressing.js';
-import { admit, CHALLENGE_MAX_MS, judgeCredit } from '#src/protocol/connection.js';
+import {
+  admit,
+  CHALLENGE_MAX_MS,
+  type ConnectionState,
+  judgeCredit,
+} from '#src/protocol/connection.js';
 import { BucketTable, takeTokens, tokensAt } from '#src/protocol/quota.js';
 import { networkPrefix } from '#src/service/context.js';
 
@@ -156,4 +161,25 @@ t.test('options are checked, filled in, frozen', async (t) => {
     t.ok(error.message.startsWith(name), error.message);
     t.ok(error.hint.length > 0);
   }
+});
+
+t.test('what may be asked before a proof, and what never after it', async (t) => {
+  const account = toAccountId(new Uint8Array(16));
+  const slot = new Uint8Array(16);
+  const greeting: ConnectionState = { kind: 'greeting', nonce: new Uint8Array(32), issuedAtMs: 0 };
+  const authorised: ConnectionState = { kind: 'authorised', account, device: 1, mailbox: 7 };
+  const take = { kind: 'rendezvousTake', slot } as const;
+  const put = { kind: 'rendezvousPut', slot, message: slot } as const;
+  const signature = new Uint8Array(64);
+  const end = { kind: 'deleteAccount', account, device: 1, signature } as const;
+  for (const op of [take, put]) {
+    t.equal(admit(greeting, op, 1).kind, 'meet');
+    t.equal(admit({ kind: 'checking' }, op, 1).kind, 'refuse');
+    t.equal(admit(authorised, op, 1).kind, 'refuse', 'who meets whom is nobody’s business');
+  }
+  t.equal(admit(greeting, end, 1).kind, 'prove');
+  t.equal(admit(greeting, end, CHALLENGE_MAX_MS + 1).kind, 'close');
+  t.equal(admit(authorised, end, 1).kind, 'close', 'an open socket is no fresh proof');
+  t.equal(admit(greeting, { kind: 'setUsername' }, 1).kind, 'refuse');
+  t.equal(admit(authorised, { kind: 'setUsername' }, 1).kind, 'run');
 });

@@ -9,6 +9,7 @@ import { openWorkerStore } from '#src/store/worker-store.js';
 import t from 'tap';
 import { PatientStore } from '../support/faulty.js';
 import { seededRandom } from '../support/random.js';
+import { accountContract } from '../support/account-contract.js';
 import { type Adapter, storeContract } from '../support/store-contract.js';
 import { recordContract } from '../support/store-contract-records.js';
 import { storeUnderFaults } from '../support/store-faults.js';
@@ -84,10 +85,12 @@ for (const [name, adapter] of Object.entries(adapters)) {
   t.test(name, async (t) => {
     storeContract(t, adapter);
     recordContract(t, adapter);
+    accountContract(t, adapter);
   });
   t.test(`${name}, refused at random and tried again`, async (t) => {
     storeContract(t, behindFaults(adapter));
     recordContract(t, behindFaults(adapter));
+    accountContract(t, behindFaults(adapter));
   });
   t.test(`ATK-I13 ${name}: answers get lost, nothing else does`, async (t) => {
     await storeUnderFaults(t, adapter, { failBefore: 0.1, failAfter: 0.15, delay: 0.2 }, 4_711);

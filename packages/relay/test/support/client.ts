@@ -6,9 +6,12 @@ import {
   type ChallengeEvent,
   type DeliverEvent,
   type DeviceEntry,
+  deviceListHash,
   decodeFrame,
   encodeFrame,
   generateAccountId,
+  type LinkGrant,
+  linkSigningInput,
   type PrekeyUpload,
   type RelayEvent,
   type RequestOp,
@@ -17,7 +20,10 @@ import {
   request,
   type SendPart,
   type SignedDeviceList,
+  signAccountDeletion,
   signDeviceList,
+  signLinkGrant,
+  toHex,
 } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
 import WebSocket, { type ClientOptions } from 'ws';
@@ -47,9 +53,17 @@ export function signList(
   version: number,
   devices: readonly DeviceEntry[],
 ): SignedDeviceList {
-  const list = { account: person.account, version, devices };
-  return signDeviceList(provider, person.identity.secret, provider.randomBytes(64), list);
+  const key = toHex(person.account);
+  const before = signedLists.get(`${key} ${version - 1}`);
+  const previous = before && deviceListHash(provider, before);
+  const list = { account: person.account, version, ...(previous && { previous }), devices };
+  const signed = signDeviceList(provider, person.identity.secret, provider.randomBytes(64), list);
+  if (!signedLists.has(`${key} ${version}`)) signedLists.set(`${key} ${version}`, signed);
+  return signed;
 }
+
+/** The list signed first for an account and version: the next one names it. */
+const signedLists = new Map<string, SignedDeviceList>();
 
 export function newPerson(): Person {
   const account = generateAccountId(provider);
@@ -218,6 +232,48 @@ export class TestClient {
       signature,
       version: 1,
     });
+  }
+
+  /** Join by a grant; `seconds` from now until it ends. */
+  linkAs(
+    person: Person,
+    devices: SignedDeviceList,
+    options: { seconds?: number; prekeys?: PrekeyUpload; grant?: LinkGrant } = {},
+  ): Promise<ResponseItem> {
+    const { relayId, nonce, serverTimeMs } = this.#greeting();
+    const { account, device } = person;
+    const claim = { relayId, nonce, account, device };
+    const until = Math.floor(serverTimeMs / 1000) + (options.seconds ?? 200);
+    const random = provider.randomBytes(64);
+    return this.ask({
+      kind: 'link',
+      account,
+      device,
+      devices,
+      grant:
+        options.grant ?? signLinkGrant(provider, person.identity.secret, random, devices, until),
+      prekeys: options.prekeys ?? fakePrekeys(3),
+      signature: provider.ed25519Sign(
+        person.auth.secret,
+        linkSigningInput(provider, { ...claim, devices }),
+      ),
+      version: 1,
+    });
+  }
+
+  deleteAs(person: Person): Promise<ResponseItem> {
+    const { relayId, nonce } = this.#greeting();
+    const { account, device, identity } = person;
+    const claim = { relayId, nonce, account, device };
+    const random = provider.randomBytes(64);
+    const signature = signAccountDeletion(provider, identity.secret, random, claim);
+    return this.ask({ kind: 'deleteAccount', account, device, signature });
+  }
+
+  #greeting(): ChallengeEvent {
+    const { challenge } = this;
+    if (!challenge) throw new Error('no challenge');
+    return challenge;
   }
 
   ask(op: RequestOp): Promise<ResponseItem> {

@@ -1,5 +1,5 @@
 // What every store must do. One suite, run on each adapter, plain and behind a faulty wrapper.
-import { generateAccountId, type PrekeyUpload } from '@qasid/protocol/envelope';
+import { decodeDeviceList, generateAccountId, type PrekeyUpload } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
 import type { Test } from 'tap';
 import type {
@@ -33,6 +33,7 @@ export function registerWrite(person: Person, more: Partial<RegisterWrite> = {})
     version: 1,
     entry: deviceEntry(person),
     prekeys: fakePrekeys(3),
+    minute: 100,
     ...more,
   };
 }
@@ -55,7 +56,7 @@ async function enrol(
 const body = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-function append(
+export function append(
   to: Person,
   sender: MailboxNo,
   texts: readonly string[],
@@ -76,7 +77,7 @@ function append(
   };
 }
 
-async function texts(store: RelayStore, mailbox: MailboxNo, after = 0): Promise<string[]> {
+export async function texts(store: RelayStore, mailbox: MailboxNo, after = 0): Promise<string[]> {
   const page = await store.read(mailbox, after, 1000, 1e9);
   return page.rows.map((row) => text(row.body));
 }
@@ -87,11 +88,13 @@ function putDevices(
   devices: readonly Person[],
 ): Write & { kind: 'putDevices' } {
   const entries = devices.map(deviceEntry);
+  const signed = signList(person, version, entries);
   return {
     kind: 'putDevices',
     account: person.account,
-    signed: signList(person, version, entries),
+    signed,
     version,
+    previous: decodeDeviceList(signed.list).previous,
     entries,
   };
 }
@@ -427,7 +430,7 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.match(await one(store, two), { kind: 'changed' }, 'the same list again is no change');
     t.strictSame(await one(store, putDevices(bob, 2, [bob])), { kind: 'versionConflict' });
     t.strictSame(await one(store, putDevices(bob, 1, [bob])), { kind: 'versionConflict' });
-    t.strictSame(await one(store, putDevices(bob, 4, [bob])), { kind: 'versionConflict' });
+    t.strictSame(await one(store, putDevices(bob, 9, [bob])), { kind: 'versionConflict' });
     await store.commit([{ kind: 'putPrekeys', mailbox: second, prekeys: fakePrekeys(2) }]);
     await store.commit([
       {
