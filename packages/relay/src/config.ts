@@ -95,6 +95,15 @@ export interface RelayConfig {
   readonly turnSecretFile: string | undefined;
   /** How long credentials hold, in seconds. */
   readonly turnTtlSeconds: number;
+  /** Where Prometheus finds the metrics; off without a port. */
+  readonly metricsHost: string;
+  readonly metricsPort: number | undefined;
+  /** Free bytes on the data disk below which the relay is not ready. */
+  readonly diskFloorBytes: number;
+  /** At a restart clients come back spread over at most so long, in milliseconds. */
+  readonly drainJitterMs: number;
+  /** How long a drain may take, in milliseconds. */
+  readonly drainLimitMs: number;
   readonly quotas: Quotas;
   /** Dangerous settings that are meant; see `DANGERS`. */
   readonly iKnow: readonly Danger[];
@@ -156,6 +165,11 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     recordsAnonymous: { burst: 2_000, perSecond: 100 },
     turn: { burst: 10, perSecond: 1 / 60 },
   }),
+  metricsHost: '127.0.0.1',
+  metricsPort: undefined,
+  diskFloorBytes: 1024 * 1024 * 1024,
+  drainJitterMs: 30_000,
+  drainLimitMs: 60_000,
   iKnow: Object.freeze([]),
 });
 

@@ -6,8 +6,10 @@ import {
   chmodSync,
   constants,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -55,6 +57,14 @@ export function loadRelayId(directory: string, crypto: RelayCrypto): RelayId {
     );
   }
   return relayIdOf(crypto, ed25519PublicKey(seed));
+}
+
+/** Bytes of the files in it, those of subdirectories left out. */
+export function dataBytes(directory: string): number {
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0)
+    .reduce((sum, size) => sum + size, 0);
 }
 
 /** A relay id for a relay that keeps nothing. */

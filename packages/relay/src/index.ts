@@ -35,5 +35,6 @@ export {
   silentLog,
 } from './observe/log.js';
 export type { BucketRule } from './protocol/quota.js';
+export type { Metrics } from './observe/metrics.js';
 export { type RelayParts, type RunningRelay, startRelay } from './relay.js';
 export type { MailboxNo, QueuedEnvelope, RelayStore, StoreTotals } from './store/port.js';

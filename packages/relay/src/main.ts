@@ -58,9 +58,9 @@ try {
   let signals = 0;
   const stop = (): void => {
     signals++;
-    // A second signal does not wait for slow clients; what was confirmed is on disk already.
-    if (signals > 1) process.exit(1);
-    relay.close().then(
+    // The second signal does not wait for clients, the third for nothing: what was confirmed is on disk.
+    if (signals > 2) process.exit(1);
+    (signals === 1 ? relay.drain() : relay.close()).then(
       () => process.exit(0),
       (error: unknown) => {
         report(error);

@@ -7,9 +7,13 @@ import { type Clock, systemClock } from './clock.js';
 import type { RelayConfig, RelayOptions } from './config.js';
 import { checkConfig, type Profile, profileOf } from './config/check.js';
 import { relayCrypto } from './crypto.js';
-import { loadRelayId, prepareDirectory, temporaryRelayId } from './data-directory.js';
+import { dataBytes, loadRelayId, prepareDirectory, temporaryRelayId } from './data-directory.js';
+import { drain } from './drain.js';
 import { RelayError } from './errors.js';
+import { Health } from './observe/health.js';
+import { listenForMetrics, type MetricsListener } from './observe/listener.js';
 import { createLog, type Log } from './observe/log.js';
+import { Metrics } from './observe/metrics.js';
 import { httpAnswer } from './routes/http.js';
 import { ClientConnection } from './routes/socket.js';
 import { AddressKeys, type Context, createBudgets } from './service/context.js';
@@ -21,7 +25,7 @@ import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port
 import type { OpenedStore } from './store/sqlite.js';
 import type { EngineOptions } from './store/sqlite-engine.js';
 import type { Listening, Transport } from './transport/port.js';
-import { type TlsFiles, watchCertificate } from './transport/certificate.js';
+import { certificateEndMs, type TlsFiles, watchCertificate } from './transport/certificate.js';
 import { chooseTransport } from './transport/choose.js';
 import { trustProxies } from './transport/peer-address.js';
 
@@ -35,6 +39,8 @@ export interface RunningRelay {
   readonly transport: 'uws' | 'ws';
   /** How it is run: what is dangerous about its settings. */
   readonly profile: Profile;
+  /** Where metrics are read, if anywhere. */
+  readonly metricsUrl: string | undefined;
   /** Resolves, with the reason, when the relay cannot go on and has stopped confirming. */
   readonly failed: Promise<RelayError>;
   /** What is stored, as sums. */
@@ -42,9 +48,11 @@ export interface RunningRelay {
   /** Read the certificate files again; sockets that are open stay so. Trouble is logged, nothing else changes. */
   reload(): Promise<void>;
   /**
-   * Stop: refuse new sends, finish those under way, close the sockets, checkpoint, release the files.
+   * Stop: refuse new sends, finish those under way, let clients go in slices, checkpoint, release the files.
    * Repeated calls return the same promise.
    */
+  drain(): Promise<void>;
+  /** The same without slices: all sockets at once. Cuts a drain that is under way short. */
   close(): Promise<void>;
 }
 
@@ -93,19 +101,26 @@ export async function startRelay(
       ),
     );
   };
+  const metrics = new Metrics();
   const writer = new GroupCommit(store, clock, {
     durable: (write, result) => services.mailboxes.durable(write, result),
     fault: (error) => {
       const errorClass = error instanceof Error ? error.name : 'unknown';
       log.write('error', 'REQUEST_FAULT', { errorClass });
     },
-    batch: (count, ms) => log.write('trace', 'BATCH', { count, ms: Math.round(ms) }),
+    batch: (count, ms, oldestMs) => {
+      health.committed(ms);
+      metrics.batch(count, ms, oldestMs);
+      log.write('trace', 'BATCH', { count, ms: Math.round(ms) });
+    },
     failed: (error) => {
       log.write('error', 'COMMIT_FAILED', { code: error.code, errorClass: error.name });
       if (error instanceof FatalStoreError) fail(error);
     },
   });
   const tls = tlsFilesOf(config);
+  const { directory, diskFloorBytes } = config;
+  const health = new Health({ clock, writer, directory, diskFloorBytes });
   const context: Context = {
     config,
     relayId,
@@ -116,6 +131,7 @@ export async function startRelay(
     clock,
     crypto,
     log,
+    metrics,
     budgets: createBudgets(config),
     isDraining: false,
   };
@@ -123,6 +139,7 @@ export async function startRelay(
   context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';
+  let watcher: MetricsListener | undefined;
   try {
     const { transport, isFallback } = parts.transport
       ? { transport: parts.transport, isFallback: false }
@@ -138,8 +155,13 @@ export async function startRelay(
         tls,
         addressOf: config.trustProxy ? trustProxies(config.proxyAddresses) : (peer) => peer,
       },
-      createRoutes(services, new AddressKeys(crypto, clock)),
+      createRoutes(services, health, new AddressKeys(crypto, clock)),
     );
+    watcher = await listenForWatchers(services, health, tls).catch(async (error: unknown) => {
+      await listening.close();
+      throw error;
+    });
+    await health.start();
   } catch (error) {
     await store.close();
     throw error;
@@ -152,7 +174,17 @@ export async function startRelay(
   const profile = profileOf(config);
   const level = profile.name === 'acknowledged' ? 'warn' : 'info';
   for (const code of profile.dangers) log.write(level, 'DANGEROUS', { code });
-  let closing: Promise<void> | undefined;
+  let ending: Promise<void> | undefined;
+  let hurry: () => void = () => undefined;
+  const hurried = new Promise<void>((resolve) => {
+    hurry = resolve;
+  });
+  const end = (): Promise<void> => {
+    unwatch?.();
+    const watchers = watcher === undefined ? [] : [watcher];
+    ending ??= drain({ services, health, listening, watchers }, hurried);
+    return ending;
+  };
   const reload = (): Promise<void> => reloadCertificate(context, listening);
   const unwatch = tls && watchCertificate(tls, clock, () => void reload());
   return {
@@ -161,18 +193,19 @@ export async function startRelay(
     relayId,
     transport: transportName,
     profile,
+    metricsUrl: watcher?.url,
     failed,
     totals: () => store.totals(),
     reload,
+    drain: end,
     close: () => {
-      unwatch?.();
-      closing ??= stop(services, listening);
-      return closing;
+      hurry();
+      return end();
     },
   };
 }
 
-function createRoutes(services: Services, addresses: AddressKeys) {
+function createRoutes(services: Services, health: Health, addresses: AddressKeys) {
   const { context, connections } = services;
   return {
     open: (socket: ConstructorParameters<typeof ClientConnection>[1], address: string) => {
@@ -181,7 +214,7 @@ function createRoutes(services: Services, addresses: AddressKeys) {
       connections.add(connection);
       return connection;
     },
-    get: (path: string) => httpAnswer({ isReady: () => isReady(context) }, path),
+    get: (path: string) => httpAnswer(health, path),
   };
 }
 
@@ -201,35 +234,29 @@ async function reloadCertificate({ log }: Context, listening: Listening): Promis
   }
 }
 
-function isReady({ isDraining, writer }: Context): boolean {
-  return !isDraining && !writer.isFull && !writer.isFailed;
-}
-
-async function stop(services: Services, listening: Listening): Promise<void> {
-  const { context, connections } = services;
-  context.log.write('info', 'DRAINING', { count: connections.size });
-  context.isDraining = true;
-  listening.stopAccepting();
-  services.mailboxes.sweeper.stop();
-  services.records.sweeper.stop();
-  services.arrivalCheck.stop();
-  for (const connection of connections) connection.drain(0);
-  // A disk that hangs must not hold up the end for ever: what was not confirmed may be lost.
-  await Promise.race([
-    context.writer.flushed(),
-    new Promise<void>((resolve) => context.clock.after(DRAIN_MAX_MS, resolve)),
-  ]);
-  // The answers to what was committed last are still on their way to their sockets.
-  await new Promise((resolve) => setImmediate(resolve));
-  for (const connection of connections) connection.end('RESTART');
-  // Let answers and close frames leave before the sockets are torn down.
-  const deadlineMs = context.clock.monotonicMs() + CLOSE_GRACE_MS;
-  while (connections.size > 0 && context.clock.monotonicMs() < deadlineMs) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await listening.close();
-  await context.store.close();
-  context.log.write('info', 'STOPPED');
+/** Measure, and let somebody read it, when a port says so. */
+async function listenForWatchers(
+  { context, connections }: Services,
+  health: Health,
+  tls: TlsFiles | undefined,
+): Promise<MetricsListener | undefined> {
+  const { config, metrics, store } = context;
+  const { directory, metricsHost, metricsPort } = config;
+  if (metricsPort === undefined) return undefined;
+  metrics.watch({
+    totals: () => store.totals(),
+    sockets: () => {
+      const attached = [...connections].filter(({ isAttached }) => isAttached).length;
+      return { attached, greeting: connections.size - attached };
+    },
+    outBufferBytes: () =>
+      [...connections].reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0),
+    storeBytes: () => (directory === undefined ? undefined : dataBytes(directory)),
+    diskFreeBytes: () => health.diskFreeBytes,
+    isReady: () => health.isReady,
+    certificateEndMs: () => (tls === undefined ? undefined : certificateEndMs(tls)),
+  });
+  return listenForMetrics(metricsHost, metricsPort, metrics, health);
 }
 
 async function openStore(
@@ -257,9 +284,3 @@ async function openSqlite(thread: 'main' | 'worker', options: EngineOptions): Pr
   const { openSqliteStore } = await import('./store/sqlite.js');
   return openSqliteStore(options);
 }
-
-/** How long commits may take at the end, in milliseconds. */
-const DRAIN_MAX_MS = 60_000;
-
-/** How long clients get to take their last frames. */
-const CLOSE_GRACE_MS = 500;

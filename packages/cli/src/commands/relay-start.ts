@@ -1,6 +1,8 @@
 /**
  * `qasid relay start`: the server that passes messages on, in this process.
  */
+import type { RunningRelay } from '@qasid/relay';
+
 import type { Context } from '../context.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import type { RelaySourceOptions } from '../relay-args.js';
@@ -25,9 +27,24 @@ export async function relayStart(context: Context, options: RelaySourceOptions):
     const failure = await Promise.race([relay.failed, stopped(context.stop)]);
     if (failure !== undefined) throw failure;
     context.output.note('relay is closing');
+    hurryOnSignal(relay);
+    await relay.drain();
     return EXIT.done;
   } finally {
     await relay.close();
+  }
+}
+
+/** While the relay drains: the next signal ends it without waiting for clients, one more at once. */
+function hurryOnSignal(relay: RunningRelay): void {
+  let signals = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.removeAllListeners(signal);
+    process.on(signal, () => {
+      signals++;
+      if (signals > 1) process.exit(130);
+      void relay.close();
+    });
   }
 }
 

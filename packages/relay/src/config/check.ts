@@ -142,7 +142,8 @@ function checkTurn({ turnUrls, turnSecretFile }: RelayConfig, add: Add): void {
 
 /** Whether anybody but programs of this machine may be on the other end. */
 function isExposed(config: RelayConfig): boolean {
-  return config.trustProxy || !isLoopback(config.host);
+  const hasOpenMetrics = config.metricsPort !== undefined && !isLoopback(config.metricsHost);
+  return config.trustProxy || hasOpenMetrics || !isLoopback(config.host);
 }
 
 function dangersOf(config: RelayConfig): readonly Danger[] {
@@ -150,6 +151,9 @@ function dangersOf(config: RelayConfig): readonly Danger[] {
   if (config.logLevel === 'trace' || config.logLevel === 'debug') found.push('debug-logs');
   if (config.store === 'memory') found.push('memory-store');
   if (QUOTA_KEYS.some((name) => isOff(config, name))) found.push('no-quotas');
+  if (config.metricsPort !== undefined && !isLoopback(config.metricsHost)) {
+    found.push('open-metrics');
+  }
   const isPlain = config.tlsCert === undefined && !config.trustProxy;
   if (isPlain && isExposed(config)) found.push('plain-ws');
   if (config.synchronous === 'NORMAL') found.push('synchronous-normal');
@@ -165,6 +169,7 @@ const DANGER_KEYS: { readonly [Name in Danger]: string } = {
   'debug-logs': 'logLevel',
   'memory-store': 'store',
   'no-quotas': 'quotas',
+  'open-metrics': 'metricsHost',
   'plain-ws': 'host',
   'synchronous-normal': 'synchronous',
 };

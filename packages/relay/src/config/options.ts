@@ -181,6 +181,31 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),
     about: 'lines below this level are not written',
   },
+  metricsHost: {
+    section: 'operation',
+    kind: { type: 'text' },
+    about: 'address of the metrics listener: /metrics, /livez, /readyz',
+  },
+  metricsPort: {
+    section: 'operation',
+    kind: number(0, 65_535),
+    about: 'its port, like 9464; without one there is no such listener',
+  },
+  diskFloorBytes: {
+    section: 'operation',
+    kind: number(0, 2 ** 50),
+    about: 'free bytes on the data disk below which the relay is not ready',
+  },
+  drainJitterMs: {
+    section: 'operation',
+    kind: number(0, 300_000),
+    about: 'milliseconds over which clients come back after a restart, at most',
+  },
+  drainLimitMs: {
+    section: 'operation',
+    kind: number(1_000, 3_600_000),
+    about: 'milliseconds a drain may take; what is under way then ends',
+  },
   iKnow: {
     section: 'operation',
     kind: { type: 'list', values: Object.keys(DANGERS) },

@@ -4,21 +4,23 @@
 import type { HttpAnswer } from '../transport/port.js';
 
 /** What the pages are about. */
-export interface Health {
-  /** Whether new sends are taken: store answering, not draining. */
-  isReady(): boolean;
+export interface HealthPages {
+  /** Whether the event loop turns. */
+  readonly isAlive: boolean;
+  /** Whether new sends are taken: store answering, room on the disk, not draining. */
+  readonly isReady: boolean;
 }
 
 /** The answer to a GET. */
-export function httpAnswer(health: Health, path: string): HttpAnswer {
+export function httpAnswer(health: HealthPages, path: string): HttpAnswer {
   switch (path) {
     case '/livez':
-      return { status: 200, body: 'ok\n' };
+      return health.isAlive ? OK : { status: 503, body: 'not alive\n' };
     case '/readyz':
-      return health.isReady()
-        ? { status: 200, body: 'ok\n' }
-        : { status: 503, body: 'not ready\n' };
+      return health.isReady ? OK : { status: 503, body: 'not ready\n' };
     default:
       return { status: 404, body: 'not found\n' };
   }
 }
+
+const OK: HttpAnswer = { status: 200, body: 'ok\n' };

@@ -60,6 +60,7 @@ export class ClientConnection implements SocketHandler {
   /** One frame came in; the buffer is ours. */
   message(frame: Uint8Array): void {
     if (this.#state.kind === 'closing') return;
+    this.#services.context.metrics.receivedBytes += frame.length;
     try {
       for (const item of decodeFrame(frame)) {
         if (item.kind !== 'request') {
@@ -96,6 +97,14 @@ export class ClientConnection implements SocketHandler {
     this.#outbox = [];
     this.#outboxBytes = 0;
     this.#services.connections.delete(this);
+  }
+
+  get isAttached(): boolean {
+    return this.#delivery !== undefined;
+  }
+
+  get bufferedBytes(): number {
+    return this.#outboxBytes + this.#socket.bufferedBytes;
   }
 
   /** The relay goes down: tell, and close when told to. */
@@ -201,6 +210,7 @@ export class ClientConnection implements SocketHandler {
       return;
     }
     if (verdict === 'over') {
+      this.#services.context.metrics.busy('credit');
       this.#reply(id, refused('BUSY', 100));
       return;
     }
@@ -210,15 +220,21 @@ export class ClientConnection implements SocketHandler {
       this.#inFlight.parts -= parts;
       this.#inFlight.bytes -= bytes;
     });
-    this.#answerLater(id, done);
+    this.#answerLater(id, done, true);
   }
 
-  #answerLater(id: number, reply: Promise<Reply>): void {
+  #answerLater(id: number, reply: Promise<Reply>, isSend = false): void {
+    const { metrics } = this.#services.context;
     reply.then(
-      (answer) => this.#reply(id, answer),
+      (answer) => {
+        if (isSend) metrics.send(answer.code);
+        if (answer.code === 'BUSY') metrics.busy('queue');
+        this.#reply(id, answer);
+      },
       (error: unknown) => {
         const errorClass = error instanceof Error ? error.name : 'unknown';
         this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
+        if (isSend) metrics.send('UNAVAILABLE');
         this.#reply(id, refused('UNAVAILABLE', 5_000));
       },
     );
@@ -280,7 +296,7 @@ export class ClientConnection implements SocketHandler {
     const delivery = new Delivery(context, who.mailbox, {
       event: (event) => connection.#event(event),
       get bufferedBytes() {
-        return connection.#outboxBytes + connection.#socket.bufferedBytes;
+        return connection.bufferedBytes;
       },
       close: (reason) => connection.#close(reason),
     });
@@ -371,6 +387,7 @@ export class ClientConnection implements SocketHandler {
       const [first] = outbox;
       // One item is a frame as it is.
       const frame = outbox.length === 1 && first ? first : joinItems(outbox.slice(start, end));
+      this.#services.context.metrics.sentBytes += frame.length;
       if (this.#socket.send(frame) === 'dropped') {
         this.#closeAfterFlush ??= 'SLOW';
         break;

@@ -50,7 +50,7 @@ export class ArrivalCheck {
   }
 
   async #look(): Promise<void> {
-    const { store, log } = this.#context;
+    const { store, log, metrics } = this.#context;
     let found = 0;
     let from = this.#checkedSeq;
     while (from !== undefined && from < this.#knownSeq && !this.#isStopped) {
@@ -64,6 +64,7 @@ export class ArrivalCheck {
       // Sockets come first.
       await new Promise((resolve) => setImmediate(resolve));
     }
+    metrics.hintsLost += found;
     if (found > 0) log.write('warn', 'HINTS_LOST', { count: found });
     const { nextSeq } = await store.arrivals(0, 0);
     this.#knownSeq = nextSeq - 1;

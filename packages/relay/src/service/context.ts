@@ -9,6 +9,7 @@ import type { Clock } from '../clock.js';
 import type { RelayConfig } from '../config.js';
 import type { RelayCrypto } from '../crypto.js';
 import type { Log } from '../observe/log.js';
+import type { Metrics } from '../observe/metrics.js';
 import { type BucketRule, BucketTable } from '../protocol/quota.js';
 import { type Reply, refused } from '../protocol/replies.js';
 import type { GroupCommit } from '../store/group-commit.js';
@@ -27,6 +28,7 @@ export interface Context {
   readonly clock: Clock;
   readonly crypto: RelayCrypto;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly budgets: Budgets;
   /** No new sends: the relay is going down. */
   isDraining: boolean;

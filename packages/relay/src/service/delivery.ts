@@ -202,6 +202,7 @@ export class Delivery {
   #send(row: QueuedEnvelope): void {
     const { seq, clientId, body, minute } = row;
     const attempt = this.#attempts.get(seq) ?? 0;
+    this.#context.metrics.deliveries++;
     this.#sentThrough = seq;
     this.#unacked.set(seq, body.length);
     this.#unackedBytes += body.length;

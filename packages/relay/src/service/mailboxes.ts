@@ -144,6 +144,7 @@ export class Mailboxes {
     } as const;
     const { deleted, nextSeq } = await writer.submit(write);
     this.#sweepSeq = nextSeq ?? 0;
+    this.#context.metrics.swept += deleted;
     return { deleted, isFull: nextSeq !== undefined };
   }
 }

@@ -40,7 +40,7 @@ export class Prekeys {
    * later and hands out those of last resort (ATK-B05).
    */
   async take(who: Authorised, op: TakePrekeysRequest): Promise<Reply> {
-    const { budgets, clock, writer } = this.#context;
+    const { budgets, clock, writer, metrics } = this.#context;
     const nowMs = clock.monotonicMs();
     const target = toHex(op.account);
     const wait = budgets.prekeysPerPair.take(`${who.mailbox} ${target}`, 1, nowMs);
@@ -56,6 +56,7 @@ export class Prekeys {
         this.#presence.get(mailbox)?.tellStock(oneTime, kem);
       }
       const { identityKey, signed, bundles } = result;
+      metrics.prekeysEmpty += bundles.filter(({ kemLastResort }) => kemLastResort).length;
       return confirmed({ kind: 'bundles', identityKey, devices: signed, bundles });
     } catch (error) {
       return storeRefusal(this.#context, error);

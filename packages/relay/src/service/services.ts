@@ -13,6 +13,10 @@ import { Rendezvous } from './rendezvous.js';
 
 /** A connection, as far as shutting down needs it. */
 export interface Drainable {
+  /** Whether its device has proven itself and is delivered to. */
+  readonly isAttached: boolean;
+  /** Bytes on their way to it. */
+  readonly bufferedBytes: number;
   drain(afterMs: number): void;
   end(reason: 'RESTART' | 'INTERNAL'): void;
 }

@@ -14,8 +14,8 @@ export interface GroupCommitHooks {
   durable?(write: Write, result: WriteResults[Write['kind']]): void;
   /** `durable` threw. */
   fault?(error: unknown): void;
-  /** A batch is done. */
-  batch?(count: number, ms: number): void;
+  /** A batch is done: in `ms`, and `oldestMs` after the first of its changes came. */
+  batch?(count: number, ms: number, oldestMs: number): void;
   /** A batch failed and was tried again in parts, or given up. */
   failed?(error: StoreError): void;
 }
@@ -37,6 +37,8 @@ export class GroupCommit {
   #start = 0;
   #queuedParts = 0;
   #queuedBytes = 0;
+  /** When the oldest change in the queue came. */
+  #waitingSinceMs = 0;
   #isRunning = false;
   #isScheduled = false;
   #lastAppends = 0;
@@ -65,6 +67,7 @@ export class GroupCommit {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise<ResultOf<W>>((resolve, reject) => {
       const { parts, bytes } = sizeOf(write);
+      if (this.#start === this.#queue.length) this.#waitingSinceMs = this.#clock.monotonicMs();
       this.#queue.push({
         write,
         parts,
@@ -115,6 +118,7 @@ export class GroupCommit {
   #run(): void {
     this.#isScheduled = false;
     if (this.#isRunning) return;
+    const sinceMs = this.#waitingSinceMs;
     const batch = this.#takeBatch();
     if (batch.length === 0) {
       this.#settleIdle();
@@ -124,9 +128,12 @@ export class GroupCommit {
     this.#ackTimer = undefined;
     this.#isRunning = true;
     const startedMs = this.#clock.monotonicMs();
+    // What stays behind is counted from here: it came in the same burst.
+    this.#waitingSinceMs = startedMs;
     void this.#commit(batch).then(() => {
       this.#isRunning = false;
-      this.#hooks.batch?.(batch.length, this.#clock.monotonicMs() - startedMs);
+      const doneMs = this.#clock.monotonicMs();
+      this.#hooks.batch?.(batch.length, doneMs - startedMs, doneMs - sinceMs);
       if (this.#start < this.#queue.length) {
         const isAckOnly = this.#queue.every(
           ({ write }, index) => index < this.#start || write.kind === 'ack',

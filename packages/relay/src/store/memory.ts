@@ -118,6 +118,8 @@ class MemoryStore {
       }
       case 'takePrekeys':
         return this.#takePrekeys(write);
+      case 'probe':
+        return { kind: 'probed' };
       case 'sweep': {
         for (const [name, until] of this.#freed) {
           if (until <= write.nowMinute) this.#freed.delete(name);

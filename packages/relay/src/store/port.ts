@@ -122,6 +122,13 @@ export interface SweepWrite {
   readonly limit: number;
 }
 
+/** Nothing but a commit: shows that the store can still make something durable. */
+export interface ProbeWrite {
+  readonly kind: 'probe';
+  /** Another one each time, or nothing would be written. */
+  readonly value: number;
+}
+
 /** One change. */
 export type Write =
   | AppendWrite
@@ -133,6 +140,7 @@ export type Write =
   | PutPrekeysWrite
   | TakePrekeysWrite
   | SweepWrite
+  | ProbeWrite
   | RecordWrite;
 
 /** Where one part went. `seq` 0: it was a repeat of one that is stored, or was until it was acknowledged. */
@@ -200,6 +208,7 @@ export interface WriteResults extends RecordResults {
         readonly stocks: readonly PrekeyStock[];
       }
     | { readonly kind: 'noAccount' };
+  probe: { readonly kind: 'probed' };
   sweep: {
     readonly kind: 'swept';
     readonly deleted: number;

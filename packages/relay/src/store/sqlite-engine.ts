@@ -199,6 +199,9 @@ export class SqliteEngine {
         return this.#takePrekeys(write);
       case 'sweep':
         return this.#sweep(write);
+      case 'probe':
+        this.#sql.probe.run(write.value);
+        return { kind: 'probed' };
       default:
         return this.#records.apply(write);
     }

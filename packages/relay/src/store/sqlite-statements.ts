@@ -12,6 +12,7 @@ export interface Statements {
   readonly reserved: Database.Statement<[], { v: number }>;
   readonly reserve: Database.Statement<[number]>;
   readonly hasDevice: Database.Statement<[number], { rid: number }>;
+  readonly probe: Database.Statement<[number]>;
 }
 
 /** Prepare them. The tables must exist. */
@@ -21,6 +22,9 @@ export function prepareStatements(db: Database.Database): Statements {
     commit: db.prepare('COMMIT'),
     rollback: db.prepare('ROLLBACK'),
     reserved: db.prepare<[], { v: number }>("SELECT v FROM meta WHERE k = 'seq_reserved'"),
+    probe: db.prepare<[number]>(
+      "INSERT INTO meta (k, v) VALUES ('probe', ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
+    ),
     reserve: db.prepare<[number]>("UPDATE meta SET v = ? WHERE k = 'seq_reserved'"),
     hasDevice: db.prepare<[number], { rid: number }>('SELECT rid FROM device WHERE rid = ?'),
   };

@@ -17,8 +17,6 @@ export interface TlsFiles {
 export interface Certificate {
   readonly cert: Uint8Array;
   readonly key: Uint8Array;
-  /** When it ends, milliseconds since 1970. */
-  readonly notAfterMs: number;
 }
 
 /** Read both files. @throws RelayError `RELAY_TLS` when they are not there, not safe, or do not fit. */
@@ -35,12 +33,21 @@ export function readCertificate({ certFile, keyFile }: TlsFiles): Certificate {
       throw tlsError('certificate and key do not belong together', 'name the two of one renewal');
     }
     createSecureContext({ cert, key, minVersion: TLS_VERSION_MIN });
-    return { cert, key, notAfterMs: Date.parse(leaf.validTo) };
+    return { cert, key };
   } catch (cause) {
     if (cause instanceof RelayError) throw cause;
     const { code = 'not PEM' } = cause as NodeJS.ErrnoException;
     const hint = 'check names and owner of tls_cert and tls_key, both PEM';
     throw tlsError(`certificate or key cannot be read (${code})`, hint, { cause });
+  }
+}
+
+/** When the certificate in the file ends, milliseconds since 1970; undefined while it cannot be read. */
+export function certificateEndMs({ certFile }: TlsFiles): number | undefined {
+  try {
+    return Date.parse(new X509Certificate(readFileSync(certFile)).validTo);
+  } catch {
+    return undefined;
   }
 }
 

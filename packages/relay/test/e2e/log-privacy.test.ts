@@ -23,7 +23,7 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   let written = '';
   const log = createLog('trace', { write: (line) => (written += line) });
   const relay = await startRelay(
-    { directory, port: 0, quotas: NO_QUOTAS, requirePadding: false },
+    { directory, port: 0, metricsPort: 0, quotas: NO_QUOTAS, requirePadding: false },
     { log },
   );
   const [alice, bob] = [newPerson(), newPerson()];
@@ -45,7 +45,19 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   const hostile = await TestClient.connect(relay.url);
   hostile.raw(marker);
   await hostile.until(() => hostile.closeCode !== undefined);
+  const metrics = await (await fetch(`${relay.metricsUrl}/metrics`)).text();
   await relay.close();
+
+  t.ok(metrics.split('\n').length > 80, 'there were metrics to search');
+  // Labels hold codes of fixed lists and names of what is measured; values are plain numbers.
+  for (const line of metrics.split('\n').filter((text) => text !== '')) {
+    t.match(
+      line,
+      /^#|^[a-z_0-9]+(\{[a-z_]+="[A-Za-z0-9_.+-]+"(,[a-z_]+="[A-Za-z0-9_.+-]+")*\})? (\d[\d.e+-]*|Nan)$/,
+    );
+    for (const [, label] of line.matchAll(/[{,](\w+)="/g))
+      t.ok(LABELS.has(label!), `label ${label}`);
+  }
 
   t.ok(written.split('\n').length > 30, 'there was something to search');
   const secrets: Record<string, Uint8Array> = {
@@ -60,7 +72,10 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     nonce: a.challenge!.nonce,
   };
   for (const [name, bytes] of Object.entries(secrets)) {
-    for (const spelling of spellings(bytes)) t.notOk(written.includes(spelling), name);
+    for (const spelling of spellings(bytes)) {
+      t.notOk(written.includes(spelling), `log: ${name}`);
+      t.notOk(metrics.includes(spelling), `metrics: ${name}`);
+    }
   }
   for (const text of [
     accountText(alice.account),
@@ -70,7 +85,8 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     '::1',
     directory,
   ]) {
-    t.notOk(written.includes(text), text);
+    t.notOk(written.includes(text), `log: ${text}`);
+    t.notOk(metrics.includes(text), `metrics: ${text}`);
   }
   const allowed = new Set([
     'level',
@@ -90,6 +106,11 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     for (const key of Object.keys(JSON.parse(line))) t.ok(allowed.has(key), `field ${key}`);
   }
 });
+
+/** Those of ours, and those of a process: kind of handle, space of the heap, version of Node. */
+const LABELS = new Set(
+  'code where outcome kind le type space version major minor patch quantile'.split(' '),
+);
 
 t.test('ATK-D08 what does not fit the list of fields is left out', async (t) => {
   let written = '';

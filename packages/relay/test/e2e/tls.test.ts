@@ -140,7 +140,7 @@ t.test('certificates that cannot be used are refused at the start', async (t) =>
       t.ok(error?.hint);
     }
   };
-  await refuse({ tlsCert: '/nonexistent', tlsKey: good.tlsKey }, /ENOENT/);
+  await refuse({ tlsCert: `${good.tlsCert}.none`, tlsKey: good.tlsKey }, /ENOENT/);
   await refuse({ tlsCert: good.tlsKey, tlsKey: good.tlsKey }, /cannot be read/);
   await refuse({ tlsCert: good.tlsCert, tlsKey: other.tlsKey }, /do not belong together/);
   chmodSync(good.tlsKey, 0o644);

@@ -13,6 +13,7 @@ import {
 import { provider } from '@qasid/protocol/crypto/node';
 import {
   type Clock,
+  DANGERS,
   NO_QUOTAS,
   type RelayOptions,
   type RunningRelay,
@@ -187,6 +188,8 @@ export async function benchRelay(
       logLevel: 'silent',
       // Tests send short texts: what padding is for has tests of its own.
       requirePadding: false,
+      // Nobody can connect, whatever address a test names.
+      iKnow: Object.keys(DANGERS) as (keyof typeof DANGERS)[],
       ...options,
     },
     {

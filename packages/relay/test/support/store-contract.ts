@@ -129,6 +129,13 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.match(await store.totals(), { accounts: 1, devices: 1, envelopes: 0, bytes: 0 });
   });
 
+  withStore('a probe is a commit, and changes nothing anybody sees', async (t, store) => {
+    const before = await store.totals();
+    for (const value of [1, 2, 2])
+      t.strictSame(await one(store, { kind: 'probe', value }), { kind: 'probed' });
+    t.strictSame(await store.totals(), before);
+  });
+
   withStore('registering again confirms the same, and refuses anything else', async (t, store) => {
     const alice = newPerson();
     const write = registerWrite(alice, { username: 'alice' });

@@ -145,11 +145,13 @@ t.test('the commented file and the printed one can be read again', async (t) => 
 });
 
 t.test('ATK-L07 dangerous settings are refused where others reach the relay', async (t) => {
-  const open = { host: '0.0.0.0', directory: '/nonexistent' } as const;
+  const directory = join(fileWith(t, ''), '..');
+  const open = { host: '0.0.0.0', port: 0, directory } as const;
   const cases: Readonly<Record<keyof typeof DANGERS, RelayOptions>> = {
     'debug-logs': { logLevel: 'trace' },
     'memory-store': { store: 'memory' },
     'no-quotas': { quotas: { sends: { burst: 120, perSecond: 2_000 } } },
+    'open-metrics': { metricsHost: '0.0.0.0', metricsPort: 0 },
     'plain-ws': {},
     'synchronous-normal': { synchronous: 'NORMAL' },
   };

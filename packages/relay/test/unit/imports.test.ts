@@ -72,6 +72,7 @@ t.test('native code and drivers stay behind their ports', async (t) => {
     // inspect.ts opens a relay's file for reading, from outside: for the demonstration.
     'better-sqlite3': /^store\/|^inspect\.ts$/,
     pino: /^observe\/|^main\.ts$/,
+    'prom-client': /^observe\//,
     'smol-toml': /^config\//,
     'fastest-levenshtein': /^config\//,
   };
