@@ -20,6 +20,7 @@ const ENTRIES = [
   { folder: 'packages/protocol', entry: 'dist/libsignal/index.d.ts', report: 'libsignal' },
   { folder: 'packages/client-sdk', entry: 'dist/index.d.ts', report: 'client-sdk' },
   { folder: 'packages/client-sdk', entry: 'dist/node.d.ts', report: 'node' },
+  { folder: 'packages/client-sdk', entry: 'dist/browser.d.ts', report: 'browser' },
 ];
 
 const write = process.argv.includes('--write');

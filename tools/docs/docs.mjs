@@ -36,7 +36,9 @@ const PACKAGES = [
   },
   {
     name: '@qasid/client-sdk',
-    entries: ['index.ts', 'node.ts'].map((entry) => `${root}packages/client-sdk/src/${entry}`),
+    entries: ['index.ts', 'node.ts', 'browser.ts'].map(
+      (entry) => `${root}packages/client-sdk/src/${entry}`,
+    ),
     opaque: [],
   },
 ];

@@ -180,6 +180,7 @@ export type StoreErrorCode =
   | 'STORE_FULL' // no space left
   | 'STORE_CORRUPT'
   | 'STORE_LOCKED' // another process holds it
+  | 'STORE_LOST' // what was stored is gone: deleted by a browser, say
   | 'STORE_PASSPHRASE' // wrong or missing passphrase
   | 'STORE_CONFLICT'; // a record changed since it was read: load again and retry
 

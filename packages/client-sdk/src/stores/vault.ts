@@ -16,16 +16,21 @@ import {
   scryptSync,
 } from 'node:crypto';
 
+import { StoreError, concatBytes, copyBytes, utf8, wipe, type Bytes } from '@qasid/protocol';
+
 import {
-  ProtoReader,
-  ProtoWriter,
-  StoreError,
-  concatBytes,
-  copyBytes,
-  utf8,
-  wipe,
-  type Bytes,
-} from '@qasid/protocol';
+  decodeHeader,
+  encodeHeader,
+  encodeParameters,
+  LABEL_DATA_KEY,
+  LABEL_INDEX_KEY,
+  LABEL_VALUE_KEY,
+  NONCE_BYTES,
+  SCRYPT_LOG2_N,
+  SCRYPT_R,
+  TAG_BYTES,
+  type VaultParameters,
+} from './vault-header.js';
 
 /** How one store hides its values. */
 export interface Vault {
@@ -43,19 +48,6 @@ export const openVault: Vault = {
   open: (_place, sealed) => copyBytes(sealed),
   rowKey: (_table, name) => utf8(name),
 };
-
-/** scrypt cost as a power of two. Lower: a stolen file is searched faster. Higher: opening takes seconds. */
-export const SCRYPT_LOG2_N = 17;
-
-/** Highest cost a file may ask for: 1 GiB of memory. Stops an altered file from taking all of it. */
-const SCRYPT_LOG2_N_MAX = 20;
-const SCRYPT_R = 8;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-
-const LABEL_DATA_KEY = utf8('qasid/store/data-key/1');
-const LABEL_VALUE_KEY = utf8('qasid/store/value/1');
-const LABEL_INDEX_KEY = utf8('qasid/store/index/1');
 
 function gcmSeal(key: Uint8Array, context: Uint8Array, value: Uint8Array): Bytes {
   const nonce = randomBytes(NONCE_BYTES);
@@ -79,21 +71,6 @@ function gcmOpen(key: Uint8Array, context: Uint8Array, sealed: Uint8Array): Byte
   } catch {
     return undefined;
   }
-}
-
-/** The parameters next to the wrapped data key. Public, and authenticated by the wrapping. */
-interface VaultParameters {
-  readonly log2N: number;
-  /** 16 bytes. */
-  readonly salt: Bytes;
-}
-
-function encodeParameters(parameters: VaultParameters): Bytes {
-  return new ProtoWriter(32)
-    .uint32(1, 1)
-    .uint32(2, parameters.log2N)
-    .bytes(3, parameters.salt)
-    .finish();
 }
 
 function keyEncryptionKey(passphrase: string, parameters: VaultParameters): Bytes {
@@ -146,8 +123,7 @@ export function createVault(
   const kek = keyEncryptionKey(passphrase, parameters);
   const wrapped = gcmSeal(kek, concatBytes(LABEL_DATA_KEY, encoded), dataKey);
   wipe(kek);
-  const header = new ProtoWriter().bytes(1, encoded).bytes(2, wrapped).finish();
-  return { vault: vaultOf(dataKey), header };
+  return { vault: vaultOf(dataKey), header: encodeHeader(encoded, wrapped) };
 }
 
 /**
@@ -163,40 +139,4 @@ export function unlockVault(passphrase: string, header: Uint8Array): Vault {
   wipe(kek);
   if (dataKey?.length !== 32) throw new StoreError('STORE_PASSPHRASE', 'wrong passphrase');
   return vaultOf(dataKey);
-}
-
-function decodeHeader(header: Uint8Array): {
-  readonly encoded: Bytes;
-  readonly parameters: VaultParameters;
-  readonly wrapped: Bytes;
-} {
-  try {
-    const outer = byteFields(header, []);
-    const encoded = outer.bytes.get(1);
-    const wrapped = outer.bytes.get(2);
-    const inner = byteFields(encoded ?? new Uint8Array(0), [1, 2]);
-    const log2N = inner.numbers.get(2) ?? 0;
-    const salt = inner.bytes.get(3);
-    const known = inner.numbers.get(1) === 1 && log2N >= 1 && log2N <= SCRYPT_LOG2_N_MAX;
-    if (!known || salt?.length !== 16 || encoded === undefined || wrapped === undefined) {
-      throw new StoreError('STORE_CORRUPT', 'store header is damaged');
-    }
-    return { encoded, parameters: { log2N, salt }, wrapped };
-  } catch (cause) {
-    if (cause instanceof StoreError) throw cause;
-    throw new StoreError('STORE_CORRUPT', 'store header is damaged', { cause });
-  }
-}
-
-function byteFields(
-  encoded: Uint8Array,
-  numbers: readonly number[],
-): { readonly numbers: Map<number, number>; readonly bytes: Map<number, Bytes> } {
-  const out = { numbers: new Map<number, number>(), bytes: new Map<number, Bytes>() };
-  const reader = new ProtoReader(encoded);
-  while (reader.next()) {
-    if (numbers.includes(reader.field)) out.numbers.set(reader.field, reader.uint32());
-    else out.bytes.set(reader.field, copyBytes(reader.bytes()));
-  }
-  return out;
 }

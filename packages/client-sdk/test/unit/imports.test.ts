@@ -20,9 +20,19 @@ t.test('the portable entry reaches the protocol and nothing of Node', async (t) 
   t.strictSame(wrong, []);
 });
 
-t.test('only what ./node reaches may use node:* and drivers', async (t) => {
+t.test('./browser reaches nothing of Node', async (t) => {
+  const { files, outside } = reach(graph, 'browser.ts', { types: false });
+  t.ok(files.has('stores/indexed-db.ts'), `${files.size} files`);
+  const allowed = ['@qasid/protocol', '@noble/hashes', 'idb'];
+  t.strictSame(
+    [...outside].filter((specifier) => !allowed.includes(packageOf(specifier))),
+    [],
+  );
+});
+
+t.test('only what ./node or ./browser reaches may use drivers', async (t) => {
   const portable = reach(graph, 'index.ts').files;
-  const allowed = ['ws', 'better-sqlite3'];
+  const allowed = ['ws', 'better-sqlite3', 'idb', '@noble/hashes'];
   const wrong: string[] = [];
   for (const [file, edges] of graph) {
     for (const { specifier, file: target, type } of edges) {
