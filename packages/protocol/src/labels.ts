@@ -64,3 +64,7 @@ export const LABEL_LINK_GRANT: Bytes = utf8('qasid/link-grant/1');
 export const LABEL_DELETE_ACCOUNT: Bytes = utf8('qasid/delete-account/1');
 /** 12 XEdDSA context of an account's device list. */
 export const LABEL_DEVICE_LIST: Bytes = utf8('qasid/device-list/1');
+/** 12 hash of a delivery token, as the relay keeps it. */
+export const LABEL_DELIVERY_TOKEN: Bytes = utf8('qasid/delivery-token/1');
+/** 12 client id of one view of a multi-recipient send. */
+export const LABEL_MANY_CLIENT_ID: Bytes = utf8('qasid/many-client-id/1');

@@ -138,6 +138,25 @@ export const MAX_RENDEZVOUS_BYTES = 65_536;
 
 /** Bytes of the name of a rendezvous slot. Lower: slots are guessed. Spec 12. */
 export const RENDEZVOUS_ID_BYTES = 16;
+/** Bytes of a delivery token's id, and of an inlet's address. Lower: ids collide. Spec 12 §8. */
+export const TOKEN_ID_BYTES = 16;
+
+/** Bytes of a delivery token. Lower: it could be guessed, and the relay's hash of it searched. Spec 12 §8. */
+export const TOKEN_BYTES = 32;
+
+/** Tokens and inlets in one answer: more than a relay lets an account have. Spec 12 §8. */
+export const MAX_TOKENS_LISTED = 4_096;
+
+/** Recipients of one multi-recipient send. Lower: large groups take several. Higher: one request keeps a
+ *  relay busy for longer. Spec 12 §8. */
+export const MAX_MANY_RECIPIENTS = 512;
+
+/** Devices of all recipients of one multi-recipient send. Same trade. Spec 12 §8. */
+export const MAX_MANY_PARTS = 1_024;
+
+/** Bytes that one multi-recipient send may become, views of all devices together. Lower: large messages to
+ *  large groups take several. Higher: a frame of 1 MiB makes a relay write more than that many times over. */
+export const MAX_MANY_BYTES: number = 16 * 1024 * 1024;
 
 /** Version of the relay frames, announced in the challenge. Spec 12. */
 export const RELAY_PROTOCOL_VERSION = 1;

@@ -44,6 +44,12 @@ export interface Quotas {
   readonly recordsAnonymous: BucketRule;
   /** Credentials for TURN, per device. */
   readonly turn: BucketRule;
+  /** Registering and removing delivery tokens and inlets, per account. */
+  readonly tokens: BucketRule;
+  /** Anonymous sends, per delivery token or inlet. */
+  readonly sealedPerToken: BucketRule;
+  /** Anonymous requests, per network prefix; not applied while listening on a loopback address only. */
+  readonly sealedPerAddress: BucketRule;
 }
 
 /** Everything that can be set. */
@@ -74,6 +80,14 @@ export interface RelayConfig {
   readonly requirePadding: boolean;
   /** Days in which a user name that was given up belongs to nobody. */
   readonly usernameHoldDays: number;
+  /** Take one message for many recipients and split it here. */
+  readonly multiRecipient: boolean;
+  /** Delivery tokens and inlets of one account. */
+  readonly tokensMax: number;
+  /** Anonymous sockets of one network prefix; not applied while listening on a loopback address only. */
+  readonly anonymousSocketsMax: number;
+  /** An anonymous socket that asks for nothing for so long is closed, in milliseconds. */
+  readonly anonymousIdleMs: number;
   /** What one mailbox may hold. */
   readonly mailboxEnvelopesMax: number;
   readonly mailboxBytesMax: number;
@@ -132,6 +146,10 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   devicesMax: 8,
   requirePadding: true,
   usernameHoldDays: 30,
+  multiRecipient: true,
+  tokensMax: 1_000,
+  anonymousSocketsMax: 64,
+  anonymousIdleMs: 120_000,
   mailboxEnvelopesMax: 10_000,
   mailboxBytesMax: 64 * 1024 * 1024,
   prekeysLow: 10,
@@ -164,6 +182,9 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     recordCreates: { burst: 30, perSecond: 1 / 60 },
     recordsAnonymous: { burst: 2_000, perSecond: 100 },
     turn: { burst: 10, perSecond: 1 / 60 },
+    tokens: { burst: 200, perSecond: 0.5 },
+    sealedPerToken: { burst: 60, perSecond: 1 },
+    sealedPerAddress: { burst: 300, perSecond: 10 },
   }),
   metricsHost: '127.0.0.1',
   metricsPort: undefined,

@@ -9,6 +9,7 @@ import {
   createPublicKey,
   type KeyObject,
   randomBytes,
+  timingSafeEqual,
   verify,
 } from 'node:crypto';
 import { type Bytes, copyBytes, verifyXeddsa } from '@qasid/protocol/envelope';
@@ -17,6 +18,8 @@ import { type Bytes, copyBytes, verifyXeddsa } from '@qasid/protocol/envelope';
 export interface RelayCrypto {
   randomBytes(length: number): Bytes;
   sha256(...parts: readonly Uint8Array[]): Bytes;
+  /** Whether two byte strings are equal, in a time that depends on their lengths alone. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
   /** Never throws. */
   ed25519Verify(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** Never throws. `key` is 33 bytes. */
@@ -33,6 +36,7 @@ function hash(algorithm: 'sha256' | 'sha512', parts: readonly Uint8Array[]): Byt
 export const relayCrypto: RelayCrypto = {
   randomBytes: (length) => copyBytes(randomBytes(length)),
   sha256: (...parts) => hash('sha256', parts),
+  equal: (a, b) => a.length === b.length && timingSafeEqual(a, b),
   ed25519Verify: (key, message, signature) => {
     try {
       return verify(null, message, importPublicKey(key), signature);

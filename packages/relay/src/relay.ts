@@ -6,7 +6,7 @@ import { type Bus, createLocalBus, LOCAL_NODE } from './bus.js';
 import { type Clock, systemClock } from './clock.js';
 import type { RelayConfig, RelayOptions } from './config.js';
 import { checkConfig, type Profile, profileOf } from './config/check.js';
-import { relayCrypto } from './crypto.js';
+import { type RelayCrypto, relayCrypto } from './crypto.js';
 import { dataBytes, loadRelayId, prepareDirectory, temporaryRelayId } from './data-directory.js';
 import { drain } from './drain.js';
 import { RelayError } from './errors.js';
@@ -62,6 +62,8 @@ export interface RelayParts {
   readonly log?: Log;
   readonly bus?: Bus;
   readonly transport?: Transport;
+  /** Counts or records what is computed. */
+  readonly crypto?: RelayCrypto;
   /** Wraps the store, e.g. in one that fails. */
   readonly wrapStore?: (store: RelayStore) => RelayStore;
 }
@@ -74,7 +76,7 @@ export async function startRelay(
   const config = checkConfig(options);
   const clock = parts.clock ?? systemClock;
   const log = parts.log ?? createLog(config.logLevel);
-  const crypto = relayCrypto;
+  const crypto = parts.crypto ?? relayCrypto;
   const { turnUrls, turnSecretFile } = config;
   const turnSecret =
     turnUrls.length > 0 && turnSecretFile ? readTurnSecret(turnSecretFile) : undefined;

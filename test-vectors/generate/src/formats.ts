@@ -305,6 +305,21 @@ async function sealed(cases: Cases): Promise<void> {
   ] as const) {
     await cases.refuse('parse-sealed-content', name, 'one fault', code, { content: hex(bytes) });
   }
+  const padded = await cases.add('pad-sealed-content', 'filled', 'up to 512 bytes when sealed', {
+    content: hex(inner),
+  });
+  await cases.add('parse-sealed-content', 'padded', 'the filler is skipped', {
+    content: padded.content as string,
+  });
+  await cases.add('pad-sealed-content', 'exact', 'nothing to fill', {
+    content: hex(new Uint8Array(512 - 97)),
+  });
+  await cases.add('pad-sealed-content', 'gap-too-small', 'the next size', {
+    content: hex(new Uint8Array(512 - 97 - 3)),
+  });
+  await cases.refuse('pad-sealed-content', 'too-large', 'no size holds it', 'LIMIT_ENVELOPE_SIZE', {
+    content: hex(new Uint8Array(65_536 - 96)),
+  });
   const open = {
     identity: hex(bob!.secret),
     name: bobName,

@@ -1,7 +1,9 @@
 /** Chapter 12. */
 import {
   encodeFrame,
+  type Item,
   request,
+  type RequestOp,
   signDeviceList,
   toAccountId,
 } from '../../../packages/protocol/dist/envelope/index.js';
@@ -69,6 +71,7 @@ export async function relay(): Promise<Cases> {
   await cases.refuse('recode-frame', 'garbage', 'no protobuf', 'DECODE_PROTOBUF', {
     frame: 'ffff',
   });
+  await sealedFrames(cases, account);
   const identity = random.x25519KeyPair();
   const list = (version: number, devices: number[]) =>
     signDeviceList(random, identity.secret, random.randomBytes(64), {
@@ -140,6 +143,119 @@ export async function relay(): Promise<Cases> {
     await cases.add('is-username', name, 'yes or no', { text });
   }
   return cases;
+}
+
+/** Frames of anonymous sockets and of their owners' tokens, each whole and with one fault. */
+async function sealedFrames(cases: Cases, account: ReturnType<typeof toAccountId>): Promise<void> {
+  // A source of its own: what comes after these cases keeps its bytes.
+  const random = seeded('qasid vectors 1: sealed sends');
+  const id = random.randomBytes(16);
+  const token = random.randomBytes(32);
+  const terms = { id, isInlet: true, mayFetchKeys: true, expiresMinute: 29_000_000, rate: 6 };
+  const part = {
+    device: 1,
+    registrationId: 77,
+    clientId: random.randomBytes(16),
+    body: random.randomBytes(40),
+  };
+  const common = { ephemeral: false, urgent: true, ttlSeconds: 60 };
+  const ops: Record<string, RequestOp> = {
+    anonymous: { kind: 'anonymous', version: 1 },
+    'put-token': { kind: 'putToken', ...terms, verifier: random.randomBytes(32) },
+    'list-tokens': { kind: 'listTokens' },
+    'remove-token': { kind: 'removeToken', id },
+    'send-token': { kind: 'send', dest: account, tokenId: id, token, parts: [part], ...common },
+    'send-inlet': { kind: 'send', dest: account, token, parts: [part], ...common },
+    'take-prekeys-token': { kind: 'takePrekeys', account, devices: [1], tokenId: id, token },
+    'devices-inlet': { kind: 'devices', account, token },
+    'send-many': {
+      kind: 'sendMany',
+      message: random.randomBytes(120),
+      targets: [
+        { dest: account, tokenId: id, token },
+        { dest: toAccountId(random.randomBytes(16)), token: random.randomBytes(32) },
+      ],
+      clientId: random.randomBytes(16),
+      ...common,
+    },
+  };
+  const items: Record<string, Item> = Object.fromEntries(
+    Object.entries(ops).map(([name, op], index) => [name, request(index + 1, op)]),
+  );
+  const answer = { kind: 'response', id: 5, retryAfterMs: 0 } as const;
+  items.tokens = { ...answer, code: 'CONFIRMED', body: { kind: 'tokens', tokens: [terms] } };
+  items['many-failures'] = {
+    ...answer,
+    code: 'SOME_FAILED',
+    body: {
+      kind: 'manyFailures',
+      failures: [
+        {
+          dest: account,
+          code: 'DEVICES_MISMATCH',
+          retryAfterMs: 0,
+          missing: [2],
+          extra: [3],
+          stale: [],
+        },
+      ],
+    },
+  };
+  for (const [name, item] of Object.entries(items)) {
+    await cases.add('recode-frame', name, 'chapter 12 §8', { frame: hex(encodeFrame([item])) });
+  }
+  const inRequest = (field: number, body: Uint8Array): string =>
+    hex(bytesField(1, bytesField(1, concatBytes(intField(1, 1), bytesField(field, body)))));
+  const target = (dest: Uint8Array, ...more: Uint8Array[]) =>
+    bytesField(2, concatBytes(bytesField(1, dest), ...more));
+  const message = bytesField(1, random.randomBytes(40));
+  const clientId = bytesField(3, random.randomBytes(16));
+  const faults: Record<string, string> = {
+    'put-token-id-15-bytes': inRequest(
+      9,
+      concatBytes(bytesField(1, id.slice(1)), bytesField(2, token)),
+    ),
+    'put-token-verifier-31-bytes': inRequest(
+      9,
+      concatBytes(bytesField(1, id), bytesField(2, token.slice(1))),
+    ),
+    'put-token-no-verifier': inRequest(9, bytesField(1, id)),
+    'put-token-expiry-33-bits': inRequest(
+      9,
+      concatBytes(bytesField(1, id), bytesField(2, token), intField(5, 2 ** 32)),
+    ),
+    'remove-token-no-id': inRequest(17, new Uint8Array(0)),
+    'send-token-33-bytes': inRequest(
+      3,
+      concatBytes(bytesField(1, account), bytesField(3, concatBytes(token, id.slice(0, 1)))),
+    ),
+    'send-token-id-17-bytes': inRequest(
+      3,
+      concatBytes(bytesField(1, account), bytesField(2, concatBytes(id, id.slice(0, 1)))),
+    ),
+    'send-many-no-recipients': inRequest(19, concatBytes(message, clientId)),
+    'send-many-no-token': inRequest(19, concatBytes(message, target(account), clientId)),
+    'send-many-no-client-id': inRequest(
+      19,
+      concatBytes(message, target(account, bytesField(3, token))),
+    ),
+  };
+  for (const [name, frame] of Object.entries(faults)) {
+    await cases.refuse('recode-frame', name, 'one fault', 'DECODE_FRAME', { frame });
+  }
+  await cases.add('token-verifier', 'genuine', 'SHA-256 of label, id, token', {
+    id: hex(id),
+    token: hex(token),
+  });
+  await cases.refuse('token-verifier', 'token-31-bytes', 'one length', 'USAGE_LENGTH', {
+    id: hex(id),
+    token: hex(token.slice(1)),
+  });
+  await cases.add('view-client-id', 'genuine', 'SHA-256 of label, id, recipient, device', {
+    clientId: hex(random.randomBytes(16)),
+    dest: hex(account),
+    device: 2,
+  });
 }
 
 /** The last field of a list once more: the same device twice. */

@@ -8,6 +8,12 @@ import type { Bytes } from '../bytes.js';
 import { DEVICE_ID_MAX } from '../limits.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
 import {
+  decodeManyFailures,
+  decodeTokens,
+  putSealedBody,
+  type SealedBody,
+} from './answers-sealed.js';
+import {
   type BlobTicketBody,
   decodeBlobTicket,
   decodeTurn,
@@ -41,6 +47,7 @@ import { decodeRecordBody, encodeRecordBody, type RecordBody } from './records.j
 
 /** What an answer carries beside its code. */
 export type ResponseBody =
+  | SealedBody
   | { readonly kind: 'none' }
   /** With `DEVICES_MISMATCH`: devices to add, devices to leave out. */
   | {
@@ -154,6 +161,8 @@ export function encodeResponse(item: ResponseItem): Bytes {
       writer.bytes(9, inner.finish());
       break;
     }
+    default:
+      putSealedBody(writer, body);
   }
   return writer.finish();
 }
@@ -175,6 +184,8 @@ export function decodeResponse(bytes: Uint8Array): ResponseItem {
     else if (reader.field === 7) body = decodeDevices(reader.bytes());
     else if (reader.field === 8) body = decodeFound(reader.bytes());
     else if (reader.field === 9) body = decodeCounts(reader.bytes());
+    else if (reader.field === 10) body = decodeTokens(reader.bytes());
+    else if (reader.field === 11) body = decodeManyFailures(reader.bytes());
     else if (reader.field === 20) body = decodeBlobTicket(reader.bytes());
     else if (reader.field === 21) body = decodeTurn(reader.bytes());
     else if (reader.field === 26) body = decodeRecordBody(reader.bytes());

@@ -21,6 +21,7 @@ export const RELAY_CODES = {
   VERSION_CONFLICT: 15,
   NOT_PADDED: 16,
   QUOTA_EXCEEDED: 17,
+  SOME_FAILED: 18,
 } as const;
 
 /** Name of an answer. */
@@ -56,6 +57,8 @@ export const CLOSE_CODES = {
   UNAUTHORISED: 4401,
   /** Too much sent without waiting for answers. */
   CREDIT: 4429,
+  /** An anonymous socket that nobody uses. */
+  IDLE: 4407,
   /** A newer socket of the same device took over. */
   REPLACED: 4409,
   /** The reader does not keep up, or never acknowledges. */

@@ -6,7 +6,7 @@
  */
 import { copyBytes, type Bytes } from '../bytes.js';
 import { MAX_ENVELOPE_BYTES } from '../limits.js';
-import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
+import { FILLER_MIN_BYTES, ProtoReader, ProtoWriter, withFiller } from '../wire/protobuf.js';
 import { accountField, badFrame, deviceField, required } from './fields.js';
 import type { AccountId } from './mailbox.js';
 
@@ -36,8 +36,11 @@ export function encodeEnvelope(envelope: Envelope, sizes: readonly number[] = []
     .uint32(4, envelope.senderDevice)
     .bytes(5, envelope.message);
   const plain = writer.finish();
-  const size = sizes.find((step) => step === plain.length || step >= plain.length + FILLER_MIN);
-  const bytes = size === undefined || size === plain.length ? plain : fill(plain, size);
+  const size = sizes.find(
+    (step) => step === plain.length || step >= plain.length + FILLER_MIN_BYTES,
+  );
+  const bytes =
+    size === undefined || size === plain.length ? plain : withFiller(plain, FILLER_FIELD, size);
   if (bytes.length > MAX_ENVELOPE_BYTES) throw badFrame(`envelope of ${bytes.length} bytes`);
   return bytes;
 }
@@ -69,19 +72,5 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   };
 }
 
-/** `plain` and a field of zeros after it; `size` bytes in all. */
-function fill(plain: Bytes, size: number): Bytes {
-  // Tag (1 byte) and length (three bytes, not minimal on purpose: then every size can be hit).
-  const zeros = size - plain.length - FILLER_MIN;
-  const bytes = new Uint8Array(size);
-  bytes.set(plain);
-  bytes.set(
-    [(FILLER_FIELD << 3) | 2, (zeros & 0x7f) | 0x80, ((zeros >>> 7) & 0x7f) | 0x80, zeros >>> 14],
-    plain.length,
-  );
-  return bytes;
-}
-
 const ENVELOPE_VERSION = 1;
 const FILLER_FIELD = 15;
-const FILLER_MIN = 4;

@@ -22,6 +22,10 @@ export interface RelayLimits {
   readonly creditParts: number;
   readonly creditBytes: number;
   readonly devicesMax: number;
+  /** Recipients of one multi-recipient send; 0 where the deployment has switched it off. */
+  readonly recipientsMax: number;
+  /** 1: bodies that have none of the sizes of spec 12 §5 are refused. */
+  readonly padding: number;
 }
 
 /** First thing a relay says on a socket. */
@@ -152,6 +156,8 @@ function encodeChallenge(event: ChallengeEvent): Bytes {
     limits.creditParts,
     limits.creditBytes,
     limits.devicesMax,
+    limits.recipientsMax,
+    limits.padding,
   );
   const writer = new ProtoWriter(160).bytes(1, event.nonce).bytes(2, event.relayId).bytes(3, inner);
   putUint(writer, 4, event.serverTimeMs);
@@ -193,6 +199,8 @@ function decodeChallenge(bytes: Uint8Array): ChallengeEvent {
       creditParts: limits[6] ?? 0,
       creditBytes: limits[7] ?? 0,
       devicesMax: limits[8] ?? 0,
+      recipientsMax: limits[9] ?? 0,
+      padding: limits[10] ?? 0,
     },
     serverTimeMs,
     versionMin,

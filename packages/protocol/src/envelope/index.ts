@@ -17,16 +17,22 @@ export {
   ENVELOPE_BUCKETS,
   MAX_ENVELOPE_BYTES,
   MAX_FRAME_BYTES,
+  MAX_MANY_BYTES,
+  MAX_MANY_PARTS,
+  MAX_MANY_RECIPIENTS,
   MAX_PREKEYS_PER_UPLOAD,
   MAX_RECORD_BYTES,
   MAX_RENDEZVOUS_BYTES,
   MAX_SEND_PARTS,
   MAX_TURN_URLS,
   RELAY_PROTOCOL_VERSION,
+  TOKEN_BYTES,
+  TOKEN_ID_BYTES,
 } from '../limits.js';
 export * from './account-requests.js';
 export * from './answers.js';
 export * from './blobs.js';
+export type { ManyFailure, SealedBody } from './answers-sealed.js';
 export * from './codes.js';
 export * from './devices.js';
 export * from './envelope.js';
@@ -41,6 +47,18 @@ export {
 } from './events.js';
 export * from './frames.js';
 export * from './mailbox.js';
+export * from './multi-recipient.js';
 export * from './prekey-items.js';
 export * from './records.js';
 export * from './requests.js';
+export type { DevicesRequest, TakePrekeysRequest } from './requests-keys.js';
+export type {
+  AnonymousRequest,
+  Credential,
+  ManyTarget,
+  PutTokenRequest,
+  SealedOp,
+  SendManyRequest,
+  TokenTerms,
+} from './requests-sealed.js';
+export * from './tokens.js';

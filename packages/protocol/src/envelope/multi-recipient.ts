@@ -40,6 +40,30 @@ interface Entry {
   readonly keyMaterial: Uint8Array | undefined;
 }
 
+/** A sent message as it was read: views are not made yet, so it is no larger than what came in. */
+export interface SentForMany {
+  readonly recipients: readonly {
+    /** Fixed-width service id, 17 bytes. */
+    readonly serviceId: Bytes;
+    readonly devices: SplitRecipient['devices'];
+    /** 48 bytes; as read: a view of the message. */
+    readonly keyMaterial: Uint8Array;
+  }[];
+  readonly excluded: readonly Bytes[];
+  /** What all views share; a view of the message. */
+  readonly shared: Uint8Array;
+}
+
+/** Bytes of each recipient's view of a message. */
+export function sealedViewBytes(sent: SentForMany): number {
+  return 1 + KEY_MATERIAL_BYTES + sent.shared.length;
+}
+
+/** One recipient's view: its own key material and the shared bytes, and nobody else's. */
+export function sealedView(sent: SentForMany, keyMaterial: Uint8Array): Bytes {
+  return concatBytes(new Uint8Array([RECEIVED]), keyMaterial, sent.shared);
+}
+
 /**
  * Split a sent multi-recipient message.
  *
@@ -50,6 +74,17 @@ interface Entry {
  * Vectors: sealed-sender/multi-recipient.json.
  */
 export function splitSealedForMany(bytes: Uint8Array): SplitSealed {
+  const sent = readSealedForMany(bytes);
+  const recipients = sent.recipients.map(({ serviceId, devices, keyMaterial }) => ({
+    serviceId,
+    devices,
+    message: sealedView(sent, keyMaterial),
+  }));
+  return { recipients, excluded: sent.excluded };
+}
+
+/** Read a sent multi-recipient message, as {@link splitSealedForMany} does, with the same errors. */
+export function readSealedForMany(bytes: Uint8Array): SentForMany {
   const version = bytes[0];
   if (version === undefined) throw inconsistent();
   if (version !== SENT && version !== SENT_OLD) {
@@ -69,16 +104,13 @@ export function splitSealedForMany(bytes: Uint8Array): SplitSealed {
   }
   const shared = cursor.rest();
   if (shared.length < 32) throw broken();
-  const recipients: SplitRecipient[] = [];
+  const recipients: SentForMany['recipients'][number][] = [];
   const excluded: Bytes[] = [];
   for (const { serviceId, devices, keyMaterial } of entries.values()) {
     if (keyMaterial === undefined) excluded.push(serviceId);
-    else {
-      const message = concatBytes(new Uint8Array([RECEIVED]), keyMaterial, shared);
-      recipients.push({ serviceId, devices, message });
-    }
+    else recipients.push({ serviceId, devices, keyMaterial });
   }
-  return { recipients, excluded };
+  return { recipients, excluded, shared };
 }
 
 function readEntry(cursor: Cursor, version: number): Entry {

@@ -7,7 +7,6 @@
 import type { Bytes } from '../bytes.js';
 import {
   CLIENT_ID_BYTES,
-  DEVICE_ID_MAX,
   MAX_ACK_EXTRA,
   MAX_SEND_PARTS,
   RELAY_PROTOCOL_VERSION,
@@ -24,7 +23,6 @@ import {
   putBool,
   putUint,
   required,
-  shortBytes,
   u32Field,
   usernameField,
 } from './fields.js';
@@ -49,6 +47,23 @@ import {
   RECORD_FIELDS,
   type RecordRequest,
 } from './records.js';
+import {
+  decodeDevices,
+  decodeTake,
+  type DevicesRequest,
+  encodeDevices,
+  encodeTake,
+  type TakePrekeysRequest,
+} from './requests-keys.js';
+import {
+  type Credential,
+  putCredential,
+  putSealedOp,
+  SEALED_OPS,
+  type SealedOp,
+  tokenField,
+  tokenIdField,
+} from './requests-sealed.js';
 
 /** One envelope for one device. */
 export interface SendPart {
@@ -86,13 +101,11 @@ export interface RegisterRequest {
   readonly version: number;
 }
 
-/** Put envelopes into the mailboxes of one account: all of them or none. */
-export interface SendRequest {
+/** Put envelopes into the mailboxes of one account: all of them or none. Anonymous with a credential. */
+export interface SendRequest extends Credential {
   readonly kind: 'send';
+  /** The account, or the address of an inlet. */
   readonly dest: AccountId;
-  /** Delivery token of an anonymous send; reserved. */
-  readonly tokenId?: Bytes;
-  readonly token?: Bytes;
   readonly parts: readonly SendPart[];
   /** Only for devices that are online; never written down. */
   readonly ephemeral: boolean;
@@ -108,15 +121,9 @@ export interface AckRequest {
   readonly also: readonly number[];
 }
 
-/** Take prekeys of an account for new sessions; no `devices` means all of them. */
-export interface TakePrekeysRequest {
-  readonly kind: 'takePrekeys';
-  readonly account: AccountId;
-  readonly devices: readonly number[];
-}
-
 /** What a client may ask. */
 export type RequestOp =
+  | SealedOp
   | AuthRequest
   | RegisterRequest
   | SendRequest
@@ -125,8 +132,7 @@ export type RequestOp =
   | { readonly kind: 'putPrekeys'; readonly prekeys: PrekeyUpload }
   /** Replace the signed device list of one's own account. */
   | { readonly kind: 'putDevices'; readonly devices: SignedDeviceList }
-  /** Identity key and signed device list of an account. */
-  | { readonly kind: 'devices'; readonly account: AccountId }
+  | DevicesRequest
   /** The account behind a user name. */
   | { readonly kind: 'lookup'; readonly username: string }
   /** What is left of one's own one-time prekeys. */
@@ -167,7 +173,7 @@ export function encodeRequest(item: RequestItem): Bytes {
     case 'putDevices':
       return writer.bytes(7, encodeSignedDeviceList(op.devices)).finish();
     case 'devices':
-      return writer.bytes(8, new ProtoWriter(24).bytes(1, op.account).finish()).finish();
+      return writer.bytes(8, encodeDevices(op)).finish();
     case 'register':
       return writer.bytes(12, encodeRegister(op)).finish();
     case 'lookup':
@@ -193,6 +199,8 @@ export function encodeRequest(item: RequestItem): Bytes {
       return putAccountOp(writer, op).finish();
     case 'unknown':
       throw badFrame('an unknown operation cannot be encoded');
+    default:
+      return putSealedOp(writer, op).finish();
   }
 }
 
@@ -232,7 +240,7 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
   [5, decodeTake],
   [6, (bytes) => ({ kind: 'putPrekeys', prekeys: decodePrekeyUpload(bytes) })],
   [7, (bytes) => ({ kind: 'putDevices', devices: decodeSignedDeviceList(bytes) })],
-  [8, (bytes) => ({ kind: 'devices', account: only(bytes, accountField, 'account') })],
+  [8, decodeDevices],
   [12, decodeRegister],
   [13, (bytes) => ({ kind: 'lookup', username: only(bytes, usernameField, 'user name') })],
   [14, (bytes) => empty(bytes, { kind: 'prekeyCount' })],
@@ -243,6 +251,7 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
   [RECORD_FIELDS.recordPut, decodeRecordRequest('recordPut')],
   [RECORD_FIELDS.recordDelete, decodeRecordRequest('recordDelete')],
   ...ACCOUNT_OPS,
+  ...SEALED_OPS,
 ]);
 
 function encodeAuth(op: AuthRequest): Bytes {
@@ -321,8 +330,7 @@ function encodeSend(op: SendRequest): Bytes {
   let size = 64;
   for (const part of op.parts) size += part.body.length + 64;
   const writer = new ProtoWriter(size).bytes(1, op.dest);
-  if (op.tokenId) writer.bytes(2, op.tokenId);
-  if (op.token) writer.bytes(3, op.token);
+  putCredential(writer, 2, op);
   for (const part of op.parts) {
     const item = new ProtoWriter(part.body.length + 64);
     putUint(item, 1, part.device);
@@ -346,8 +354,8 @@ function decodeSend(bytes: Uint8Array): SendRequest {
   let ttlSeconds = 0;
   while (reader.next()) {
     if (reader.field === 1) dest = accountField(reader);
-    else if (reader.field === 2) tokenId = shortBytes(reader, 64, 'token id');
-    else if (reader.field === 3) token = shortBytes(reader, 64, 'token');
+    else if (reader.field === 2) tokenId = tokenIdField(reader);
+    else if (reader.field === 3) token = tokenField(reader);
     else if (reader.field === 4) {
       pushBounded(parts, decodePart(reader.bytes()), MAX_SEND_PARTS, 'parts');
     } else if (reader.field === 5) ephemeral = reader.bool();
@@ -406,25 +414,6 @@ function decodeAck(bytes: Uint8Array): AckRequest {
     } else reader.skip();
   }
   return { kind: 'ack', through, also };
-}
-
-function encodeTake(op: TakePrekeysRequest): Bytes {
-  const writer = new ProtoWriter(64).bytes(1, op.account);
-  for (const device of op.devices) writer.uint32(2, device);
-  return writer.finish();
-}
-
-function decodeTake(bytes: Uint8Array): TakePrekeysRequest {
-  const reader = new ProtoReader(bytes);
-  let account: AccountId | undefined;
-  const devices: number[] = [];
-  while (reader.next()) {
-    if (reader.field === 1) account = accountField(reader);
-    else if (reader.field === 2) {
-      pushBounded(devices, deviceField(reader), DEVICE_ID_MAX, 'devices');
-    } else reader.skip();
-  }
-  return { kind: 'takePrekeys', account: required(account, 'account'), devices };
 }
 
 /** The one field, number 1, of a message that has no other. */

@@ -5,8 +5,9 @@
  * which `openSealed` in index.ts does. Spec: spec/10-sealed-sender.md §4.
  */
 import { copyBytes, type Bytes } from '../bytes.js';
-import { DecodeError } from '../errors.js';
-import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
+import { DecodeError, LimitError } from '../errors.js';
+import { ENVELOPE_BUCKETS } from '../limits.js';
+import { FILLER_MIN_BYTES, ProtoReader, ProtoWriter, withFiller } from '../wire/protobuf.js';
 import { decodeSenderCertificate, type SenderCertificate } from './certificates.js';
 
 /** Message types as in 11: 2 message, 3 prekey message, 7 sender-key message, 8 plaintext content. */
@@ -54,6 +55,30 @@ export function encodeSealedContent(content: SealedContent): Bytes {
 }
 
 /**
+ * Encoded content with zeros after it, so that the sealed message of version 2 has the first of `sizes` that
+ * holds it: then a relay learns a step and not a length. The zeros are encrypted with the rest; readers,
+ * those of compatible peers too, skip the field.
+ *
+ * @param encoded - Of {@link encodeSealedContent}.
+ * @param sizes - Ascending; those a relay takes unless given.
+ * @throws LimitError `LIMIT_ENVELOPE_SIZE` when none is large enough.
+ *
+ * Source: 12 §5. Vectors: sealed-sender/pad-sealed-content.
+ */
+export function padSealedContent(
+  encoded: Bytes,
+  sizes: readonly number[] = ENVELOPE_BUCKETS,
+): Bytes {
+  const plain = encoded.length + SEALED_V2_OVERHEAD_BYTES;
+  const size = sizes.find((step) => step === plain || step >= plain + FILLER_MIN_BYTES);
+  if (size === undefined) {
+    throw new LimitError('LIMIT_ENVELOPE_SIZE', `sealed content of ${encoded.length} bytes`);
+  }
+  if (size === plain) return encoded;
+  return withFiller(encoded, FILLER_FIELD, size - SEALED_V2_OVERHEAD_BYTES);
+}
+
+/**
  * Parse sealed content and the certificate in it; nothing is verified.
  *
  * @throws DecodeError `DECODE_PROTOBUF`, `DECODE_KEY_TYPE`, `DECODE_KEY_LENGTH`. Source: 10 §4.
@@ -84,3 +109,8 @@ export function decodeSealedContent(bytes: Uint8Array): SealedContent {
     groupId: groupId && copyBytes(groupId),
   };
 }
+
+/** Version byte, masked M, tag, ephemeral key, and the tag of the body: spec 10 §6.2. */
+const SEALED_V2_OVERHEAD_BYTES = 1 + 32 + 16 + 32 + 16;
+
+const FILLER_FIELD = 15;

@@ -5,6 +5,7 @@ import {
   decodeSenderCertificate,
   isValidSenderCertificate,
   openSealed,
+  padSealedContent,
   sealForMany,
   sealV1,
   sealV2,
@@ -134,6 +135,15 @@ export const GROUP_OPERATIONS: readonly VectorOperation[] = [
         },
       };
     },
+  },
+  {
+    ...SEALED,
+    name: 'pad-sealed-content',
+    about: 'Filled so that the sealed message of version 2 has one of the sizes relays take.',
+    source: '12 §5',
+    input: { content: 'hex' },
+    output: { content: 'hex' },
+    run: (input) => ({ output: { content: hex(padSealedContent(input.hex('content'))) } }),
   },
   {
     ...SEALED,

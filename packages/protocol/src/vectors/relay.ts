@@ -3,6 +3,7 @@ import { decodeDeviceList, verifyDeviceList } from '../envelope/devices.js';
 import { decodeEnvelope, encodeEnvelope } from '../envelope/envelope.js';
 import { decodeFrame, encodeFrame } from '../envelope/frames.js';
 import { authSigningInput, isUsername, toAccountId, toRelayId } from '../envelope/mailbox.js';
+import { tokenVerifier, viewClientId } from '../envelope/tokens.js';
 import { hex, type VectorOperation } from './operation.js';
 
 const ENVELOPE = { chapter: '12', family: 'envelope' } as const;
@@ -132,6 +133,32 @@ export const RELAY: readonly VectorOperation[] = [
             account: toAccountId(input.hex('account')),
             device: input.integer('device'),
           }),
+        ),
+      },
+    }),
+  },
+  {
+    ...ENVELOPE,
+    name: 'token-verifier',
+    about: 'What a relay keeps of a delivery token.',
+    source: '12 §8',
+    input: { id: 'hex', token: 'hex' },
+    output: { verifier: 'hex:32' },
+    run: (input, crypto) => ({
+      output: { verifier: hex(tokenVerifier(crypto, input.hex('id'), input.hex('token'))) },
+    }),
+  },
+  {
+    ...ENVELOPE,
+    name: 'view-client-id',
+    about: 'Client id of one view of a message to many.',
+    source: '12 §8',
+    input: { clientId: 'hex:16', dest: 'hex:16', device: 'u32' },
+    output: { clientId: 'hex:16' },
+    run: (input, crypto) => ({
+      output: {
+        clientId: hex(
+          viewClientId(crypto, input.hex('clientId'), input.hex('dest'), input.integer('device')),
         ),
       },
     }),

@@ -312,3 +312,24 @@ export class ProtoWriter {
     this.#buffer = grown;
   }
 }
+
+/** Bytes of a field of zeros that holds none: tag, and a length of three bytes. */
+export const FILLER_MIN_BYTES = 4;
+
+/**
+ * A message and a field of zeros after it, `size` bytes in all; readers skip the field.
+ *
+ * @param field - 1 to 15, and unknown to readers.
+ * @param size - At least `FILLER_MIN_BYTES` above the length of `message`, and less than 2 MiB above it.
+ */
+export function withFiller(message: Uint8Array, field: number, size: number): Bytes {
+  // The length takes three bytes, not minimal on purpose: then every size can be hit.
+  const zeros = size - message.length - FILLER_MIN_BYTES;
+  const bytes = new Uint8Array(size);
+  bytes.set(message);
+  bytes.set(
+    [(field << 3) | 2, (zeros & 0x7f) | 0x80, ((zeros >>> 7) & 0x7f) | 0x80, zeros >>> 14],
+    message.length,
+  );
+  return bytes;
+}

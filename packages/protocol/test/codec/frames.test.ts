@@ -25,6 +25,7 @@ import {
 } from '@qasid/protocol/envelope';
 import {
   MAX_FRAME_ITEMS,
+  MAX_MANY_RECIPIENTS,
   MAX_RECORD_BYTES,
   MAX_RENDEZVOUS_BYTES,
   MAX_SEND_PARTS,
@@ -73,7 +74,48 @@ const upload: fc.Arbitrary<PrekeyUpload> = fc
     ...(lastResortKem && { lastResortKem }),
   }));
 
+const credential = fc.oneof(
+  fc.constant({}),
+  fc.record({ token: sized(32) }),
+  fc.record({ tokenId: sized(16), token: sized(32) }),
+);
+const withCredential = <Op extends object>(arbitrary: fc.Arbitrary<Op>) =>
+  fc.tuple(arbitrary, credential).map(([op, more]) => ({ ...op, ...more }));
+const terms = fc.record({
+  id: sized(16),
+  isInlet: fc.boolean(),
+  mayFetchKeys: fc.boolean(),
+  expiresMinute: u32,
+  rate: u32,
+});
+const targets = fc.array(
+  fc
+    .tuple(
+      fc.record({ dest: account, token: sized(32) }),
+      fc.oneof(fc.constant({}), fc.record({ tokenId: sized(16) })),
+    )
+    .map(([target, more]) => ({ ...target, ...more })),
+  { minLength: 1, maxLength: 3 },
+);
+
 const op = fc.oneof(
+  fc.tuple(terms, sized(32)).map(([rest, verifier]) => ({
+    kind: 'putToken' as const,
+    ...rest,
+    verifier,
+  })),
+  fc.constant({ kind: 'listTokens' as const }),
+  fc.record({ kind: fc.constant('removeToken' as const), id: sized(16) }),
+  fc.record({ kind: fc.constant('anonymous' as const), version: fc.integer({ min: 1, max: 9 }) }),
+  fc.record({
+    kind: fc.constant('sendMany' as const),
+    message: body,
+    targets,
+    clientId: sized(16),
+    ephemeral: fc.boolean(),
+    urgent: fc.boolean(),
+    ttlSeconds: u32,
+  }),
   fc.record({ kind: fc.constant('auth' as const), account, device, signature, version: u32 }),
   fc
     .record({
@@ -88,25 +130,27 @@ const op = fc.oneof(
       version: u32,
     })
     .map(({ username, ...rest }) => ({ ...rest, ...(username !== undefined && { username }) })),
-  fc.record({
-    kind: fc.constant('send' as const),
-    dest: account,
-    parts: fc.array(fc.record({ device, registrationId: u32, clientId: sized(16), body }), {
-      maxLength: 4,
+  withCredential(
+    fc.record({
+      kind: fc.constant('send' as const),
+      dest: account,
+      parts: fc.array(fc.record({ device, registrationId: u32, clientId: sized(16), body }), {
+        maxLength: 4,
+      }),
+      ephemeral: fc.boolean(),
+      urgent: fc.boolean(),
+      ttlSeconds: u32,
     }),
-    ephemeral: fc.boolean(),
-    urgent: fc.boolean(),
-    ttlSeconds: u32,
-  }),
+  ),
   fc.record({
     kind: fc.constant('ack' as const),
     through: seq,
     also: fc.array(seq, { maxLength: 5 }),
   }),
-  fc.record({ kind: fc.constant('takePrekeys' as const), account, devices }),
+  withCredential(fc.record({ kind: fc.constant('takePrekeys' as const), account, devices })),
   fc.record({ kind: fc.constant('putPrekeys' as const), prekeys: upload }),
   fc.record({ kind: fc.constant('putDevices' as const), devices: signedList }),
-  fc.record({ kind: fc.constant('devices' as const), account }),
+  withCredential(fc.record({ kind: fc.constant('devices' as const), account })),
   fc.record({ kind: fc.constant('lookup' as const), username }),
   fc.constant({ kind: 'prekeyCount' as const }),
   fc.record({
@@ -162,7 +206,23 @@ const op = fc.oneof(
   fc.record({ kind: fc.constant('rendezvousTake' as const), slot: sized(16) }),
 );
 
+const codes = Object.keys(RELAY_CODES) as RelayCode[];
 const responseBody = fc.oneof(
+  fc.record({ kind: fc.constant('tokens' as const), tokens: fc.array(terms, { maxLength: 3 }) }),
+  fc.record({
+    kind: fc.constant('manyFailures' as const),
+    failures: fc.array(
+      fc.record({
+        dest: account,
+        code: fc.constantFrom(...codes),
+        retryAfterMs: u32,
+        missing: devices,
+        extra: devices,
+        stale: devices,
+      }),
+      { maxLength: 3 },
+    ),
+  }),
   fc.constant({ kind: 'none' as const }),
   fc.record({ kind: fc.constant('mismatch' as const), missing: devices, extra: devices }),
   fc.record({ kind: fc.constant('stale' as const), devices }),
@@ -231,6 +291,8 @@ const relayEvent = fc.oneof(
       creditParts: u32,
       creditBytes: u32,
       devicesMax: u32,
+      recipientsMax: u32,
+      padding: u32,
     }),
     serverTimeMs: seq,
     versionMin: u32,
@@ -252,7 +314,6 @@ const relayEvent = fc.oneof(
   fc.constant({ kind: 'replaced' as const }),
 );
 
-const codes = Object.keys(RELAY_CODES) as RelayCode[];
 const item: fc.Arbitrary<Item> = fc.oneof(
   fc.record({ kind: fc.constant('request' as const), id: seq, op }),
   fc.record({
@@ -355,6 +416,50 @@ t.test('an unknown operation is told apart from a broken one', async (t) => {
   t.throws(() => decodeFrame(twice), { code: 'DECODE_FRAME' });
 });
 
+t.test('ATK-A12 ids, tokens and verifiers have one length each', async (t) => {
+  const op = (field: number, fields: (writer: ProtoWriter) => ProtoWriter): Uint8Array =>
+    inFrame(
+      new ProtoWriter().uint64(1, 1).bytes(field, fields(new ProtoWriter()).finish()).finish(),
+    );
+  const bytes = (length: number) => new Uint8Array(length);
+  const put = (id: number, verifier: number) =>
+    op(9, (w) => w.bytes(1, bytes(id)).bytes(2, bytes(verifier)));
+  const take = (id: number, token: number) =>
+    op(5, (w) => w.bytes(1, ACCOUNT).bytes(3, bytes(id)).bytes(4, bytes(token)));
+  const list = (id: number, token: number) =>
+    op(8, (w) => w.bytes(1, ACCOUNT).bytes(2, bytes(id)).bytes(3, bytes(token)));
+  const send = (id: number, token: number) =>
+    op(3, (w) => w.bytes(1, ACCOUNT).bytes(2, bytes(id)).bytes(3, bytes(token)));
+  const many = (id: number, token: number) =>
+    op(19, (w) =>
+      w
+        .bytes(1, bytes(40))
+        .bytes(
+          2,
+          new ProtoWriter().bytes(1, ACCOUNT).bytes(2, bytes(id)).bytes(3, bytes(token)).finish(),
+        )
+        .bytes(3, bytes(16)),
+    );
+  for (const build of [put, take, list, send, many]) {
+    t.equal(decodeFrame(build(16, 32)).length, 1);
+    for (const [id, secret] of [
+      [15, 32],
+      [17, 32],
+      [16, 31],
+      [16, 33],
+      [0, 32],
+    ] as const) {
+      t.throws(() => decodeFrame(build(id, secret)), { code: 'DECODE_FRAME' });
+    }
+  }
+  t.throws(() => decodeFrame(op(17, (w) => w.bytes(1, bytes(15)))), { code: 'DECODE_FRAME' });
+  t.throws(() => decodeFrame(op(17, (w) => w)), { code: 'DECODE_FRAME' });
+  const late = (minute: number) =>
+    op(9, (w) => w.bytes(1, bytes(16)).bytes(2, bytes(32)).uint64(5, minute));
+  t.equal(decodeFrame(late(0xffff_ffff)).length, 1);
+  t.throws(() => decodeFrame(late(0x1_0000_0000)), { code: 'DECODE_FRAME' });
+});
+
 t.test('unknown fields and item kinds are passed over', async (t) => {
   const known = encodeItem(request(1, { kind: 'ping' }));
   const futureItem = new ProtoWriter()
@@ -420,6 +525,22 @@ t.test('ATK-I10 counts are bounded on both sides of each limit', async (t) => {
         ttlSeconds: 0,
       }),
     ]);
+  const target = { dest: ACCOUNT, token: new Uint8Array(32) };
+  const many = (count: number): Uint8Array =>
+    encodeFrame([
+      request(1, {
+        kind: 'sendMany',
+        message: new Uint8Array(40),
+        targets: new Array(count).fill(target),
+        clientId: new Uint8Array(16),
+        ephemeral: false,
+        urgent: false,
+        ttlSeconds: 0,
+      }),
+    ]);
+  t.equal(decodeFrame(many(MAX_MANY_RECIPIENTS)).length, 1);
+  t.throws(() => decodeFrame(many(MAX_MANY_RECIPIENTS + 1)), { code: 'DECODE_FRAME' });
+  t.throws(() => decodeFrame(many(0)), { code: 'DECODE_FRAME' }, 'and at least one');
   t.equal(decodeFrame(send(MAX_SEND_PARTS)).length, 1);
   t.throws(() => decodeFrame(send(MAX_SEND_PARTS + 1)), { code: 'DECODE_FRAME' });
   t.throws(() => decodeFrame(new Uint8Array(MAX_FRAME_BYTES + 1)), { code: 'DECODE_FRAME' });

@@ -76,6 +76,14 @@ const list = {
 const identity = crypto.x25519KeyPair();
 const devices = signDeviceList(crypto, identity.secret, crypto.randomBytes(64), list);
 
+const terms = {
+  id: random.bytes(16),
+  isInlet: true,
+  mayFetchKeys: true,
+  expiresMinute: 29_000_000,
+  rate: 6,
+};
+
 const requests: Item[] = [
   request(1, { kind: 'auth', account, device: 1, signature: random.bytes(64), version: 1 }),
   request(2, {
@@ -149,6 +157,30 @@ const requests: Item[] = [
   request(22, { kind: 'setUsername' }),
   request(23, { kind: 'rendezvousPut', slot: random.bytes(16), message: random.bytes(90) }),
   request(24, { kind: 'rendezvousTake', slot: random.bytes(16) }),
+  request(12, { kind: 'anonymous', version: 1 }),
+  request(13, { kind: 'putToken', ...terms, verifier: random.bytes(32) }),
+  request(14, { kind: 'listTokens' }),
+  request(15, { kind: 'removeToken', id: random.bytes(16) }),
+  request(16, {
+    kind: 'sendMany',
+    message: random.bytes(200),
+    targets: [
+      { dest: account, tokenId: random.bytes(16), token: random.bytes(32) },
+      { dest: account, token: random.bytes(32) },
+    ],
+    clientId: random.bytes(16),
+    ephemeral: false,
+    urgent: true,
+    ttlSeconds: 60,
+  }),
+  request(17, {
+    kind: 'takePrekeys',
+    account,
+    devices: [],
+    tokenId: random.bytes(16),
+    token: random.bytes(32),
+  }),
+  request(18, { kind: 'devices', account, token: random.bytes(32) }),
 ];
 const bodies: ResponseBody[] = [
   { kind: 'none' },
@@ -168,6 +200,21 @@ const bodies: ResponseBody[] = [
     ttlSeconds: 1800,
   },
   { kind: 'record', version: 8, value: random.bytes(300) },
+  { kind: 'tokens', tokens: [terms, { ...terms, isInlet: false, rate: 0 }] },
+  {
+    kind: 'manyFailures',
+    failures: [
+      { dest: account, code: 'REFUSED', retryAfterMs: 0, missing: [], extra: [], stale: [] },
+      {
+        dest: account,
+        code: 'DEVICES_MISMATCH',
+        retryAfterMs: 5,
+        missing: [2],
+        extra: [3],
+        stale: [1],
+      },
+    ],
+  },
 ];
 const responses: Item[] = bodies.map((body, id) => ({
   kind: 'response',
@@ -190,6 +237,8 @@ const events: Item[] = [
       creditParts: 6,
       creditBytes: 7,
       devicesMax: 8,
+      recipientsMax: 512,
+      padding: 1,
     },
     serverTimeMs: 1_700_000_000_000,
     versionMin: 1,

@@ -3,11 +3,13 @@ import t from 'tap';
 import { nobleProvider as crypto } from '#src/crypto/noble.js';
 import { splitSealedForMany } from '#src/envelope/multi-recipient.js';
 import { QasidError } from '#src/errors.js';
+import { ENVELOPE_BUCKETS } from '#src/limits.js';
 import {
   encodeSealedContent,
   issueSenderCertificate,
   issueServerCertificate,
   openSealed,
+  padSealedContent,
   sealForMany,
   sealV1,
   sealV2,
@@ -178,3 +180,42 @@ t.test('ATK-D14 each of 200 recipients opens its own view and sees nobody else',
     );
   }
 });
+
+t.test(
+  'ATK-D06 ATK-D14 padded content: every view has one of the sizes relays take, and opens',
+  async (t) => {
+    const sender = certificate(alice);
+    const carol = crypto.x25519KeyPair();
+    const people = [bob, carol];
+    const serviceIds = [1, 2].map((fill) => new Uint8Array(17).fill(fill, 1));
+    for (const length of [0, 1, 90, 200, 300, 700, 1_000, 40_000]) {
+      const inner = new Uint8Array(length).fill(9);
+      const encoded = encodeSealedContent({
+        type: 7,
+        senderCertificate: sender,
+        content: inner,
+        contentHint: 0,
+        groupId: undefined,
+      });
+      const padded = padSealedContent(encoded);
+      const one = sealV2(crypto, alice, bob.public, padded, crypto.randomBytes(32));
+      t.ok(ENVELOPE_BUCKETS.includes(one.length), `${length} gives ${one.length}`);
+      const recipients = people.map((identity, at) => ({
+        serviceId: serviceIds[at] as Uint8Array,
+        identityKey: identity.public,
+        devices: [{ deviceId: 1, registrationId: 5 }],
+      }));
+      const sent = sealForMany(crypto, alice, recipients, [], padded, crypto.randomBytes(32));
+      const { recipients: views } = splitSealedForMany(sent);
+      for (const [at, { message }] of views.entries()) {
+        t.equal(message.length, one.length);
+        const self = { identity: people[at] as KeyPair, address: { name: BOB, deviceId: 1 } };
+        t.strictSame(openSealed(crypto, self, message, policy, NOW).content, inner);
+      }
+    }
+    const [full, short] = [512 - 97, 512 - 97 - 3];
+    t.equal(padSealedContent(new Uint8Array(full)).length, full, 'what fits needs no filler');
+    t.equal(padSealedContent(new Uint8Array(short)).length, 1_024 - 97, 'a gap below the filler');
+    t.throws(() => padSealedContent(new Uint8Array(65_536)), { code: 'LIMIT_ENVELOPE_SIZE' });
+  },
+);

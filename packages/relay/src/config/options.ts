@@ -100,6 +100,11 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: number(0, 3_650),
     about: 'days in which a user name that was given up belongs to nobody',
   },
+  tokensMax: {
+    section: 'accounts',
+    kind: number(0, 4_096),
+    about: 'delivery tokens and inlets of one account',
+  },
   prekeysLow: {
     section: 'accounts',
     kind: number(0, 400),
@@ -124,6 +129,21 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     section: 'mailboxes',
     kind: { type: 'flag' },
     about: 'refuse bodies whose size tells more than their bucket',
+  },
+  multiRecipient: {
+    section: 'mailboxes',
+    kind: { type: 'flag' },
+    about: 'take one message for many recipients; it shows who was written to together',
+  },
+  anonymousSocketsMax: {
+    section: 'delivery',
+    kind: number(1, 1_000_000),
+    about: 'anonymous sockets of one network prefix',
+  },
+  anonymousIdleMs: {
+    section: 'delivery',
+    kind: number(100, 3_600_000),
+    about: 'milliseconds without a request after which an anonymous socket is closed',
   },
   windowEnvelopes: {
     section: 'delivery',
@@ -233,6 +253,9 @@ export const QUOTA_ABOUT: { readonly [Name in keyof Quotas]: string } = {
   recordCreates: 'new records, per device',
   recordsAnonymous: 'requests about records without an account, altogether',
   turn: 'credentials for TURN, per device',
+  tokens: 'changes of delivery tokens and inlets, per account',
+  sealedPerToken: 'anonymous sends, per delivery token or inlet',
+  sealedPerAddress: 'anonymous requests, per network prefix',
 };
 
 /** `retentionDays` → `retention_days`. */

@@ -5,9 +5,12 @@
  *      ▲                            │  └────bad────────────────────► closing
  *      └──── registration refused ──┘
  *
+ *   greeting ──anonymous──► anonymous ──► closing
+ *
  * Proofs are `auth`, `register`, `link` and `deleteAccount`. A nonce is spent by the first attempt, good or
  * bad; a refused registration gets a new one. A rendezvous takes place before any proof, and only there: who
- * has proven something is somebody, and the relay need not know who meets whom.
+ * has proven something is somebody, and the relay need not know who meets whom. For the same reason a socket
+ * is anonymous or authorised for its whole life.
  */
 import type { AccountId, CloseReason, RequestOp } from '@qasid/protocol/envelope';
 
@@ -24,6 +27,8 @@ export type ConnectionState =
   | { readonly kind: 'greeting'; readonly nonce: Uint8Array; readonly issuedAtMs: number }
   | { readonly kind: 'checking' }
   | ({ readonly kind: 'authorised' } & Authorised)
+  /** Used without an account. */
+  | { readonly kind: 'anonymous' }
   | { readonly kind: 'closing'; readonly reason: CloseReason };
 
 /** What to do with a request. */
@@ -31,6 +36,8 @@ export type Admission =
   | { readonly kind: 'run' }
   /** Check a proof against `nonce`; the connection is in `checking` meanwhile. */
   | { readonly kind: 'prove'; readonly nonce: Uint8Array }
+  /** Make the connection anonymous. */
+  | { readonly kind: 'hide' }
   /** Already done: answer `CONFIRMED`. */
   | { readonly kind: 'repeat' }
   /** Asked of a socket that has proven nothing; it may stay for `RENDEZVOUS_MAX_MS`. */
@@ -61,17 +68,26 @@ export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Adm
     case 'greeting':
       if (needsNoProof(op)) return { kind: 'run' };
       if (isMeeting) return { kind: 'meet' };
-      if (!isProof) return { kind: 'refuse' };
+      if (!isProof && op.kind !== 'anonymous') return { kind: 'refuse' };
       if (nowMs - state.issuedAtMs > CHALLENGE_MAX_MS) {
         return { kind: 'close', reason: 'UNAUTHORISED' };
       }
-      return { kind: 'prove', nonce: state.nonce };
+      return isProof ? { kind: 'prove', nonce: state.nonce } : { kind: 'hide' };
     case 'checking':
       if (needsNoProof(op)) return { kind: 'run' };
       // One nonce, one proof: a second one in flight is not honest.
-      return isProof ? { kind: 'close', reason: 'UNAUTHORISED' } : { kind: 'refuse' };
+      return isProof || op.kind === 'anonymous'
+        ? { kind: 'close', reason: 'UNAUTHORISED' }
+        : { kind: 'refuse' };
+    case 'anonymous':
+      if (isProof) return { kind: 'close', reason: 'UNAUTHORISED' };
+      if (op.kind === 'anonymous') return { kind: 'repeat' };
+      return { kind: needsNoProof(op) || isWithToken(op) ? 'run' : 'refuse' };
     case 'authorised':
       if (isMeeting) return { kind: 'refuse' };
+      if (op.kind === 'anonymous') return { kind: 'close', reason: 'UNAUTHORISED' };
+      // A token has no business where its holder is known: a client that mixes them up must not go on.
+      if (isWithToken(op)) return { kind: 'refuse' };
       if (!isProof) return { kind: 'run' };
       // A client that registers and then authenticates on the same socket has proven both already.
       return op.kind === 'auth' && isSame(state, op)
@@ -89,6 +105,13 @@ function needsNoProof({ kind }: RequestOp): boolean {
     kind === 'recordPut' ||
     kind === 'recordDelete'
   );
+}
+
+/** Whether `op` is one that a token entitles to. */
+function isWithToken(op: RequestOp): boolean {
+  if (op.kind === 'sendMany') return true;
+  const mayCarry = op.kind === 'send' || op.kind === 'takePrekeys' || op.kind === 'devices';
+  return mayCarry && (op.token !== undefined || op.tokenId !== undefined);
 }
 
 function isSame(state: Authorised, op: { account: AccountId; device: number }): boolean {

@@ -14,6 +14,7 @@ import {
   joinItems,
   MAX_ENVELOPE_BYTES,
   MAX_FRAME_BYTES,
+  MAX_MANY_RECIPIENTS,
   MAX_SEND_PARTS,
   type RelayEvent,
   RELAY_PROTOCOL_VERSION,
@@ -49,6 +50,8 @@ export class ClientConnection implements SocketHandler {
   #meeting: Cancel[] | undefined;
   #inFlight = { parts: 0, bytes: 0 };
   #closeAfterFlush: CloseReason | undefined;
+  /** When an anonymous socket last asked for something, monotonic. */
+  #usedAtMs = 0;
 
   constructor(services: Services, socket: Socket, addressKey: string) {
     this.#services = services;
@@ -91,8 +94,7 @@ export class ClientConnection implements SocketHandler {
     this.#services.context.log.write('debug', 'SOCKET_CLOSED', { closeCode: code });
     this.#deadline?.();
     this.#leaveMeeting();
-    if (this.#delivery) this.#services.presence.detach(this.#delivery);
-    this.#delivery = undefined;
+    this.#letGo();
     this.#state = { kind: 'closing', reason: 'NORMAL' };
     this.#outbox = [];
     this.#outboxBytes = 0;
@@ -138,6 +140,9 @@ export class ClientConnection implements SocketHandler {
       case 'prove':
         this.#prove(id, op, admission.nonce).catch((error: unknown) => this.#fault(error));
         return;
+      case 'hide':
+        this.#hide(id, op);
+        return;
       case 'run':
         this.#run(id, op);
     }
@@ -149,6 +154,7 @@ export class ClientConnection implements SocketHandler {
       return;
     }
     const state = this.#state;
+    if (state.kind === 'anonymous') this.#usedAtMs = this.#services.context.clock.monotonicMs();
     if (op.kind === 'recordGet' || op.kind === 'recordPut' || op.kind === 'recordDelete') {
       const asker =
         state.kind === 'authorised'
@@ -157,12 +163,18 @@ export class ClientConnection implements SocketHandler {
       this.#answerLater(id, this.#services.records.answer(asker, op));
       return;
     }
+    if (state.kind === 'anonymous') {
+      this.#runAnonymous(id, op);
+      return;
+    }
     if (state.kind !== 'authorised') {
       this.#reply(id, refused('UNSUPPORTED'));
       return;
     }
     if (op.kind === 'send') {
-      this.#send(id, state, op);
+      this.#send(id, op.parts.length, bytesOf(op.parts), () =>
+        this.#services.mailboxes.send(state, op),
+      );
       return;
     }
     if (op.kind === 'ack') {
@@ -174,9 +186,65 @@ export class ClientConnection implements SocketHandler {
     this.#answerLater(id, this.#dispatch(state, op));
   }
 
-  #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
-    const { accounts, prekeys, turn } = this.#services;
+  /** With a token, and without a name. */
+  #runAnonymous(id: number, op: RequestOp): void {
+    const { anonymous } = this.#services;
+    const key = this.#addressKey;
     switch (op.kind) {
+      case 'send':
+        this.#send(id, op.parts.length, bytesOf(op.parts), () => anonymous.send(key, op));
+        return;
+      case 'sendMany':
+        this.#send(id, op.targets.length, op.message.length, () => anonymous.sendMany(key, op));
+        return;
+      case 'takePrekeys':
+        this.#answerLater(id, anonymous.takePrekeys(key, op));
+        return;
+      case 'devices':
+        this.#answerLater(id, anonymous.devices(key, op));
+        return;
+      default:
+        this.#reply(id, refused('UNSUPPORTED'));
+    }
+  }
+
+  /** From here on this socket has no account, and cannot get one. */
+  #hide(id: number, op: RequestOp): void {
+    if (op.kind !== 'anonymous') return;
+    const reply = this.#services.anonymous.enter(op.version, this.#addressKey);
+    this.#reply(id, reply);
+    if (reply.code !== 'CONFIRMED') {
+      this.#close('UNAUTHORISED');
+      return;
+    }
+    this.#leaveMeeting();
+    this.#state = { kind: 'anonymous' };
+    this.#usedAtMs = this.#services.context.clock.monotonicMs();
+    this.#watchIdle();
+  }
+
+  /** A ping is no use: whoever wants to keep a socket has to have a token. */
+  #watchIdle(): void {
+    const { clock, config } = this.#services.context;
+    const idleMs = clock.monotonicMs() - this.#usedAtMs;
+    this.#deadline?.();
+    if (idleMs >= config.anonymousIdleMs && this.#inFlight.parts === 0) {
+      this.#close('IDLE');
+      return;
+    }
+    const waitMs = Math.max(IDLE_CHECK_MIN_MS, config.anonymousIdleMs - idleMs);
+    this.#deadline = clock.after(waitMs, () => this.#watchIdle());
+  }
+
+  #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
+    const { accounts, prekeys, tokens, turn } = this.#services;
+    switch (op.kind) {
+      case 'putToken':
+        return tokens.put(who, op);
+      case 'listTokens':
+        return tokens.list(who);
+      case 'removeToken':
+        return tokens.remove(who, op.id);
       case 'takePrekeys':
         return prekeys.take(who, op);
       case 'putPrekeys':
@@ -198,11 +266,9 @@ export class ClientConnection implements SocketHandler {
     }
   }
 
-  #send(id: number, who: Authorised, op: RequestOp & { readonly kind: 'send' }): void {
+  #send(id: number, count: number, bytes: number, send: () => Promise<Reply>): void {
     const { config } = this.#services.context;
-    const parts = Math.max(1, op.parts.length);
-    let bytes = 0;
-    for (const { body } of op.parts) bytes += body.length;
+    const parts = Math.max(1, count);
     const limit = { parts: config.creditParts, bytes: config.creditBytes };
     const verdict = judgeCredit(limit, this.#inFlight, { parts, bytes });
     if (verdict === 'abuse') {
@@ -216,7 +282,7 @@ export class ClientConnection implements SocketHandler {
     }
     this.#inFlight.parts += parts;
     this.#inFlight.bytes += bytes;
-    const done = this.#services.mailboxes.send(who, op).finally(() => {
+    const done = send().finally(() => {
       this.#inFlight.parts -= parts;
       this.#inFlight.bytes -= bytes;
     });
@@ -333,6 +399,8 @@ export class ClientConnection implements SocketHandler {
         creditParts: config.creditParts,
         creditBytes: config.creditBytes,
         devicesMax: config.devicesMax,
+        recipientsMax: config.multiRecipient ? MAX_MANY_RECIPIENTS : 0,
+        padding: config.requirePadding ? 1 : 0,
       },
       serverTimeMs: clock.nowMs(),
       versionMin: RELAY_PROTOCOL_VERSION,
@@ -407,10 +475,16 @@ export class ClientConnection implements SocketHandler {
     this.#closeAfterFlush = reason;
     this.#deadline?.();
     this.#leaveMeeting();
-    if (this.#delivery) this.#services.presence.detach(this.#delivery);
-    this.#delivery = undefined;
+    this.#letGo();
     if (this.#outbox.length === 0) process.nextTick(() => this.#flush());
     this.#state = { kind: 'closing', reason };
+  }
+
+  /** Nothing of the relay's is held by this socket any more. */
+  #letGo(): void {
+    if (this.#delivery) this.#services.presence.detach(this.#delivery);
+    this.#delivery = undefined;
+    if (this.#state.kind === 'anonymous') this.#services.anonymous.leave(this.#addressKey);
   }
 
   #isClosing(): boolean {
@@ -418,5 +492,14 @@ export class ClientConnection implements SocketHandler {
   }
 }
 
+function bytesOf(parts: readonly { readonly body: Uint8Array }[]): number {
+  let bytes = 0;
+  for (const { body } of parts) bytes += body.length;
+  return bytes;
+}
+
 /** Largest frame the relay sends on purpose; one larger item still goes in a frame of its own. */
 const OUT_FRAME_BYTES = 262_144;
+
+/** Between two looks at whether an anonymous socket is idle, at least. */
+const IDLE_CHECK_MIN_MS = 100;

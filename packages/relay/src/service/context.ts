@@ -56,6 +56,9 @@ export interface Budgets {
   readonly turn: BucketTable;
   /** Listening on a loopback address only: all peers look the same. */
   readonly isLoopback: boolean;
+  readonly tokens: BucketTable;
+  readonly sealedPerToken: BucketTable;
+  readonly sealedPerAddress: BucketTable | undefined;
 }
 
 /** Fresh budgets. */
@@ -85,6 +88,9 @@ export function createBudgets(config: RelayConfig): Budgets {
     recordsAnonymous: new BucketTable(quotas.recordsAnonymous, 1),
     turn: new BucketTable(quotas.turn),
     isLoopback: isLoopback(config.host),
+    tokens: new BucketTable(quotas.tokens),
+    sealedPerToken: new BucketTable(quotas.sealedPerToken),
+    sealedPerAddress: hasOneAddress ? undefined : new BucketTable(quotas.sealedPerAddress),
   };
 }
 

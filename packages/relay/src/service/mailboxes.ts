@@ -2,6 +2,7 @@
  * 13 Relay §4, §5. Send, acknowledge, expire.
  */
 import {
+  type AccountId,
   type AckRequest,
   copyBytes,
   MAX_ENVELOPE_BYTES,
@@ -14,11 +15,17 @@ import { checkAddressing, type AddressingFault } from '../protocol/addressing.js
 import type { Authorised } from '../protocol/connection.js';
 import { isPadded } from '../protocol/padding.js';
 import { CONFIRMED, type Reply, refused } from '../protocol/replies.js';
-import type { AppendWrite, Write, WriteResults } from '../store/port.js';
+import type { AppendPart, AppendWrite, Write, WriteResults } from '../store/port.js';
 import { type Context, storeRefusal } from './context.js';
 import type { Delivery } from './delivery.js';
 import type { Presence } from './presence.js';
 import { SWEEP_ROWS, Sweeper, type SweepSlice } from './sweeper.js';
+
+/** Envelopes for the devices of one account, from whomever. */
+export interface Posting extends Pick<AppendWrite, 'dest' | 'sender' | 'exclude' | 'parts'> {
+  readonly ephemeral: boolean;
+  readonly ttlSeconds: number;
+}
 
 /** The mailboxes of a relay. */
 export class Mailboxes {
@@ -37,28 +44,61 @@ export class Mailboxes {
 
   /** Store the parts of a send, all or none; the answer `CONFIRMED` means that they are durable. */
   async send(who: Authorised, op: SendRequest): Promise<Reply> {
-    const context = this.#context;
     // Up to `submit` nothing is awaited: sends of one socket are committed in the order they came.
-    const early = this.#refuseEarly(who, op);
+    const early =
+      this.refuse(op.parts.map(({ body }) => body.length)) ??
+      this.#limitSender(who) ??
+      this.limitInbound(op.dest, op.parts);
     if (early !== undefined) return early;
     const exclude = samePublicBytes(op.dest, who.account) ? who.device : undefined;
-    if (op.ephemeral) return this.#sendEphemeral(op, exclude);
-    const minute = Math.floor(context.clock.nowMs() / 60_000);
-    const keptMinutes = context.config.retentionDays * 24 * 60;
-    const wantedMinutes = op.ttlSeconds === 0 ? keptMinutes : Math.ceil(op.ttlSeconds / 60);
-    const write: AppendWrite = {
-      kind: 'append',
-      dest: op.dest,
-      sender: who.mailbox,
-      ...(exclude !== undefined && { exclude }),
-      parts: op.parts,
-      minute,
-      expiresMinute: minute + Math.min(wantedMinutes, keptMinutes),
-    };
+    const { dest, parts, ephemeral, ttlSeconds } = op;
+    const posting = { dest, sender: who.mailbox, parts, ephemeral, ttlSeconds };
+    return this.post(exclude === undefined ? posting : { ...posting, exclude });
+  }
+
+  /** What stands in the way of bodies of these lengths, whoever sends them to whomever. */
+  refuse(lengths: readonly number[]): Reply | undefined {
+    const { isDraining, writer, config } = this.#context;
+    for (const length of lengths) {
+      if (length > MAX_ENVELOPE_BYTES) return refused('TOO_LARGE');
+      if (config.requirePadding && !isPadded(length)) return refused('NOT_PADDED');
+    }
+    if (isDraining) return refused('DRAINING', 2_000);
+    return writer.isFull ? refused('BUSY', 500) : undefined;
+  }
+
+  /** Take the bytes of `parts` out of what an account may receive. */
+  limitInbound(dest: AccountId, parts: readonly AppendPart[]): Reply | undefined {
+    const { budgets, clock } = this.#context;
+    let bytes = 0;
+    for (const { body } of parts) bytes += body.length;
+    const wait = budgets.inboundBytes.take(toHex(dest), bytes, clock.monotonicMs());
+    return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
+  }
+
+  /** Store, or hand to those who are online; nothing is awaited before the commit queue has it. */
+  async post(posting: Posting): Promise<Reply> {
+    if (posting.ephemeral) return this.#postEphemeral(posting);
     try {
-      return replyTo(await context.writer.submit(write));
+      return replyTo(await this.#context.writer.submit(this.#toWrite(posting)));
     } catch (error) {
-      return storeRefusal(context, error);
+      return storeRefusal(this.#context, error);
+    }
+  }
+
+  /** Many in one transaction, each judged for itself; the answers are in their order. */
+  async postMany(postings: readonly Posting[]): Promise<readonly Reply[]> {
+    if (postings.length === 0) return [];
+    if (postings.some(({ ephemeral }) => ephemeral)) {
+      return Promise.all(postings.map((posting) => this.#postEphemeral(posting)));
+    }
+    const appends = postings.map((posting) => this.#toWrite(posting));
+    try {
+      const { results } = await this.#context.writer.submit({ kind: 'appendMany', appends });
+      return results.map(replyTo);
+    } catch (error) {
+      // All of them or none: nobody has it, or the repeat finds that they have.
+      return postings.map(() => storeRefusal(this.#context, error));
     }
   }
 
@@ -75,6 +115,13 @@ export class Mailboxes {
 
   /** A change became durable: tell of what it put into mailboxes. In commit order. */
   durable(write: Write, result: WriteResults[Write['kind']]): void {
+    if (write.kind === 'appendMany' && result.kind === 'many') {
+      for (const [index, one] of result.results.entries()) {
+        const append = write.appends[index];
+        if (append !== undefined) this.durable(append, one);
+      }
+      return;
+    }
     if (write.kind !== 'append' || result.kind !== 'stored') return;
     const { bus } = this.#context;
     for (const [index, { mailbox, seq, previousSeq }] of result.placements.entries()) {
@@ -98,34 +145,39 @@ export class Mailboxes {
     else delivery?.offer(row, previousSeq);
   }
 
-  #refuseEarly(who: Authorised, op: SendRequest): Reply | undefined {
-    const { isDraining, writer, budgets, clock, config } = this.#context;
-    let bytes = 0;
-    for (const { body } of op.parts) {
-      if (body.length > MAX_ENVELOPE_BYTES) return refused('TOO_LARGE');
-      if (config.requirePadding && !isPadded(body.length)) return refused('NOT_PADDED');
-      bytes += body.length;
-    }
-    if (isDraining) return refused('DRAINING', 2_000);
-    if (writer.isFull) return refused('BUSY', 500);
-    const nowMs = clock.monotonicMs();
-    const wait = budgets.sends.take(String(who.mailbox), 1, nowMs);
-    if (wait > 0) return refused('RATE_LIMITED', wait);
-    const inbound = budgets.inboundBytes.take(toHex(op.dest), bytes, nowMs);
-    return inbound > 0 ? refused('RATE_LIMITED', inbound) : undefined;
+  #limitSender(who: Authorised): Reply | undefined {
+    const { budgets, clock } = this.#context;
+    const wait = budgets.sends.take(String(who.mailbox), 1, clock.monotonicMs());
+    return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
   }
 
-  async #sendEphemeral(op: SendRequest, exclude: number | undefined): Promise<Reply> {
+  #toWrite({ dest, sender, exclude, parts, ttlSeconds }: Posting): AppendWrite {
+    const { clock, config } = this.#context;
+    const minute = Math.floor(clock.nowMs() / 60_000);
+    const keptMinutes = config.retentionDays * 24 * 60;
+    const wantedMinutes = ttlSeconds === 0 ? keptMinutes : Math.ceil(ttlSeconds / 60);
+    return {
+      kind: 'append',
+      dest,
+      sender,
+      ...(exclude !== undefined && { exclude }),
+      parts,
+      minute,
+      expiresMinute: minute + Math.min(wantedMinutes, keptMinutes),
+    };
+  }
+
+  async #postEphemeral({ dest, exclude, parts }: Posting): Promise<Reply> {
     const { store, clock } = this.#context;
     try {
-      const account = await store.account(op.dest);
+      const account = await store.account(dest);
       if (account === undefined) return refused('NOT_FOUND');
-      const fault = checkAddressing(account.devices, op.parts, exclude);
+      const fault = checkAddressing(account.devices, parts, exclude);
       if (fault !== undefined) return addressingReply(fault);
       const minute = Math.floor(clock.nowMs() / 60_000);
-      for (const { device, clientId, body } of op.parts) {
+      for (const { device, clientId, body } of parts) {
         const row = account.devices.find((candidate) => candidate.device === device);
-        if (row) this.#presence.get(row.mailbox)?.offerEphemeral(clientId, body, minute);
+        if (row) this.#presence.get(row.mailbox)?.offerEphemeral(copyBytes(clientId), body, minute);
       }
       return CONFIRMED;
     } catch (error) {

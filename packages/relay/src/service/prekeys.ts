@@ -1,7 +1,12 @@
 /**
  * 13 Relay §3.3, §6. Publish prekeys, take one of each kind, count what is left.
  */
-import { type PrekeyUpload, type TakePrekeysRequest, toHex } from '@qasid/protocol/envelope';
+import {
+  type AccountId,
+  type PrekeyUpload,
+  type TakePrekeysRequest,
+  toHex,
+} from '@qasid/protocol/envelope';
 import type { Authorised } from '../protocol/connection.js';
 import { CONFIRMED, confirmed, type Reply, refused } from '../protocol/replies.js';
 import { type Context, limitUpload, storeRefusal } from './context.js';
@@ -40,15 +45,19 @@ export class Prekeys {
    * later and hands out those of last resort (ATK-B05).
    */
   async take(who: Authorised, op: TakePrekeysRequest): Promise<Reply> {
+    return this.takeFor(String(who.mailbox), op.account, op.devices);
+  }
+
+  /** The same for a requester who is known by `asks` alone. */
+  async takeFor(asks: string, account: AccountId, devices: readonly number[]): Promise<Reply> {
     const { budgets, clock, writer, metrics } = this.#context;
     const nowMs = clock.monotonicMs();
-    const target = toHex(op.account);
-    const wait = budgets.prekeysPerPair.take(`${who.mailbox} ${target}`, 1, nowMs);
+    const target = toHex(account);
+    const wait = budgets.prekeysPerPair.take(`${asks} ${target}`, 1, nowMs);
     if (wait > 0) return refused('RATE_LIMITED', wait);
     if (writer.isFull) return refused('BUSY', 500);
     const lastResortOnly = budgets.prekeysPerTarget.take(target, 1, nowMs) > 0;
     try {
-      const { account, devices } = op;
       const write = { kind: 'takePrekeys', account, devices, lastResortOnly } as const;
       const result = await writer.submit(write);
       if (result.kind === 'noAccount') return refused('NOT_FOUND');

@@ -2,6 +2,7 @@
  * 13 Relay. The use cases of one relay, put together over its ports.
  */
 import { Accounts } from './accounts.js';
+import { Anonymous } from './anonymous.js';
 import { ArrivalCheck } from './arrival-check.js';
 import type { Context } from './context.js';
 import { Mailboxes } from './mailboxes.js';
@@ -10,6 +11,7 @@ import { Presence } from './presence.js';
 import { Records } from './records.js';
 import { Turn } from './turn.js';
 import { Rendezvous } from './rendezvous.js';
+import { Tokens } from './tokens.js';
 
 /** A connection, as far as shutting down needs it. */
 export interface Drainable {
@@ -28,6 +30,8 @@ export interface Services {
   readonly accounts: Accounts;
   readonly mailboxes: Mailboxes;
   readonly prekeys: Prekeys;
+  readonly tokens: Tokens;
+  readonly anonymous: Anonymous;
   readonly arrivalCheck: ArrivalCheck;
   readonly records: Records;
   readonly turn: Turn;
@@ -38,12 +42,16 @@ export interface Services {
 /** The services over `context`. `turnSecret`: shared with the TURN server, if there is one. */
 export function createServices(context: Context, turnSecret: Uint8Array | undefined): Services {
   const presence = new Presence();
+  const mailboxes = new Mailboxes(context, presence);
+  const prekeys = new Prekeys(context, presence);
   return {
     context,
     presence,
     accounts: new Accounts(context, presence),
-    mailboxes: new Mailboxes(context, presence),
-    prekeys: new Prekeys(context, presence),
+    mailboxes,
+    prekeys,
+    tokens: new Tokens(context),
+    anonymous: new Anonymous(context, mailboxes, prekeys),
     arrivalCheck: new ArrivalCheck(context, presence),
     records: new Records(context),
     turn: new Turn(context, turnSecret),

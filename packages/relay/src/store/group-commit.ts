@@ -242,10 +242,14 @@ export class GroupCommit {
 
 /** What a change weighs. Deletions are free: they make room. */
 function sizeOf(write: Write): { readonly parts: number; readonly bytes: number } {
-  if (write.kind === 'append') {
+  if (write.kind === 'append' || write.kind === 'appendMany') {
+    let parts = 0;
     let bytes = 0;
-    for (const part of write.parts) bytes += part.body.length;
-    return { parts: write.parts.length, bytes };
+    for (const append of write.kind === 'append' ? [write] : write.appends) {
+      parts += append.parts.length;
+      for (const part of append.parts) bytes += part.body.length;
+    }
+    return { parts, bytes };
   }
   if (FREEING.has(write.kind)) return { parts: 0, bytes: 0 };
   if (write.kind === 'putRecord') return { parts: 1, bytes: write.value.length + 256 };

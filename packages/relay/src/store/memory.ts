@@ -8,6 +8,7 @@ import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
 import { checkAddressing } from '../protocol/addressing.js';
 import { MemoryRecords } from './memory-records.js';
 import { judgeDeviceChange, repeatedRegistration } from './account-rules.js';
+import { MemoryTokens } from './memory-tokens.js';
 import {
   type AccountRow,
   type AppendWrite,
@@ -66,6 +67,8 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
     arrivals: async (afterSeq, throughSeq) => store.arrivals(afterSeq, throughSeq),
     prekeyCounts: async (mailbox) => store.counts(mailbox),
     record: async (key) => store.records.get(key),
+    token: async (id) => store.tokens.get(id),
+    tokens: async (account) => store.tokens.of(account),
     totals: async () => store.totals(),
     close: async () => undefined,
   };
@@ -74,6 +77,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
 class MemoryStore {
   readonly records = new MemoryRecords();
   readonly usernames = new Map<string, AccountId>();
+  readonly tokens = new MemoryTokens((mailbox) => this.#mailboxes.has(mailbox));
   readonly #options: MemoryStoreOptions;
   /** Names that were given up, and the minute from which they may be taken again. */
   readonly #freed = new Map<string, number>();
@@ -90,6 +94,12 @@ class MemoryStore {
     switch (write.kind) {
       case 'append':
         return this.#append(write);
+      case 'appendMany':
+        return { kind: 'many', results: write.appends.map((append) => this.#append(append)) };
+      case 'putToken':
+        return this.tokens.put(write);
+      case 'removeToken':
+        return this.tokens.remove(write);
       case 'ack': {
         const { through, also } = write;
         const gone = (row: Stored): boolean => row.seq <= through || also.includes(row.seq);
@@ -124,6 +134,7 @@ class MemoryStore {
         for (const [name, until] of this.#freed) {
           if (until <= write.nowMinute) this.#freed.delete(name);
         }
+        if (write.afterSeq === 0) this.tokens.sweep(write.nowMinute, write.limit);
         const rows = [...this.#mailboxes]
           .flatMap(([number, { queue }]) => queue.map((row) => ({ number, row })))
           .filter(({ row }) => row.seq > write.afterSeq)

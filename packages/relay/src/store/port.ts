@@ -14,6 +14,7 @@ import {
   type PrekeyUpload,
   type SignedDeviceList,
   StoreError,
+  type TokenTerms,
 } from '@qasid/protocol/envelope';
 import type { RecordResults, RecordRow, RecordWrite } from './port-records.js';
 
@@ -32,8 +33,11 @@ export interface AppendPart {
 export interface AppendWrite {
   readonly kind: 'append';
   readonly dest: AccountId;
-  /** Mailbox of the sending device: scopes repeats to their sender. Never stored. */
-  readonly sender: MailboxNo;
+  /**
+   * Scopes repeats to their sender: mailbox of the sending device, or a negative number made of an
+   * anonymous sender's token and content. Never stored.
+   */
+  readonly sender: number;
   /** The sending device in a send to one's own account. */
   readonly exclude?: number;
   readonly parts: readonly AppendPart[];
@@ -114,6 +118,32 @@ export interface TakePrekeysWrite {
   readonly lastResortOnly: boolean;
 }
 
+/** One message to many accounts, in one transaction; each account is judged for itself. */
+export interface AppendManyWrite {
+  readonly kind: 'appendMany';
+  readonly appends: readonly AppendWrite[];
+}
+
+/** Register a delivery token or an inlet, or replace one of the same account. */
+export interface PutTokenWrite {
+  readonly kind: 'putToken';
+  readonly account: AccountId;
+  /** The device it belongs to from now on, and goes with. */
+  readonly mailbox: MailboxNo;
+  readonly terms: TokenTerms;
+  /** 32 bytes. */
+  readonly verifier: Bytes;
+  /** Tokens the account may have. */
+  readonly countMax: number;
+}
+
+/** Remove one, if it is the account's. */
+export interface RemoveTokenWrite {
+  readonly kind: 'removeToken';
+  readonly account: AccountId;
+  readonly id: Bytes;
+}
+
 /** Delete expired envelopes among the next `limit` rows after `afterSeq`. */
 export interface SweepWrite {
   readonly kind: 'sweep';
@@ -132,6 +162,9 @@ export interface ProbeWrite {
 /** One change. */
 export type Write =
   | AppendWrite
+  | AppendManyWrite
+  | PutTokenWrite
+  | RemoveTokenWrite
   | AckWrite
   | RegisterWrite
   | PutDevicesWrite
@@ -172,6 +205,14 @@ export interface WriteResults extends RecordResults {
     /** The sender used a client id again for another body. */
     | { readonly kind: 'conflict' }
     | { readonly kind: 'noAccount' };
+  /** In the order of `appends`. */
+  appendMany: { readonly kind: 'many'; readonly results: readonly WriteResults['append'][] };
+  putToken:
+    | { readonly kind: 'put' }
+    | { readonly kind: 'tooMany' }
+    /** The id is another account's. */
+    | { readonly kind: 'notOwn' };
+  removeToken: { readonly kind: 'removed'; readonly wasThere: boolean };
   ack: { readonly kind: 'acked'; readonly count: number };
   register:
     | { readonly kind: 'registered'; readonly mailbox: MailboxNo }
@@ -232,6 +273,12 @@ export interface AccountRow {
   readonly signed: SignedDeviceList;
   readonly version: number;
   readonly devices: readonly DeviceRow[];
+}
+
+/** A delivery token or inlet. */
+export interface TokenRow extends TokenTerms {
+  readonly account: AccountId;
+  readonly verifier: Bytes;
 }
 
 /** An envelope in a mailbox. */
@@ -305,6 +352,10 @@ export interface RelayStore {
   prekeyCounts(mailbox: MailboxNo): Promise<PrekeyCounts>;
   /** @param key - SHA-256 of the record's id. */
   record(key: Uint8Array): Promise<RecordRow | undefined>;
+  /** The token or inlet with this id, expired or not. */
+  token(id: Uint8Array): Promise<TokenRow | undefined>;
+  /** Those of an account, by id. */
+  tokens(account: AccountId): Promise<readonly TokenRow[]>;
   totals(): Promise<StoreTotals>;
   /** Flush and release. */
   close(): Promise<void>;

@@ -25,6 +25,7 @@ import {
   type StoreTotals,
   type SweepWrite,
   type TakePrekeysWrite,
+  type TokenRow,
   type Write,
   type WriteResults,
 } from './port.js';
@@ -35,6 +36,7 @@ import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
 import { SqliteQueue } from './sqlite-queue.js';
 import { SqliteRecords } from './sqlite-records.js';
+import { SqliteTokens } from './sqlite-tokens.js';
 import { prepareStatements, type Statements } from './sqlite-statements.js';
 
 /** How the engine runs. */
@@ -60,6 +62,7 @@ export class SqliteEngine {
   readonly #lock: Database.Database;
   readonly #prekeys: SqlitePrekeys;
   readonly #records: SqliteRecords;
+  readonly #tokens: SqliteTokens;
   readonly #queue: SqliteQueue;
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
@@ -82,6 +85,7 @@ export class SqliteEngine {
     this.#sql = prepareStatements(db);
     this.#prekeys = new SqlitePrekeys(db);
     this.#records = new SqliteRecords(db);
+    this.#tokens = new SqliteTokens(db);
     this.#queue = new SqliteQueue(db);
     this.#memory = new MailboxMemory((mailbox) => this.#queue.ids(mailbox), REPEAT_MEMORY_MS);
     this.#queue.load(this.#monotonicMs(), (...found) => this.#memory.prime(...found));
@@ -161,6 +165,14 @@ export class SqliteEngine {
     return this.#records.get(key);
   }
 
+  token(id: Uint8Array): TokenRow | undefined {
+    return this.#tokens.get(id);
+  }
+
+  tokens(account: AccountId): readonly TokenRow[] {
+    return this.#tokens.of(account);
+  }
+
   totals(): StoreTotals {
     return {
       ...this.#accounts.totals,
@@ -182,6 +194,12 @@ export class SqliteEngine {
     switch (write.kind) {
       case 'append':
         return this.#append(write);
+      case 'appendMany':
+        return { kind: 'many', results: write.appends.map((append) => this.#append(append)) };
+      case 'putToken':
+        return this.#tokens.put(write);
+      case 'removeToken':
+        return this.#tokens.remove(write);
       case 'ack':
         return this.#ack(write);
       case 'register':
@@ -321,6 +339,7 @@ export class SqliteEngine {
   }
 
   #sweep(write: SweepWrite): WriteResults['sweep'] {
+    if (write.afterSeq === 0) this.#tokens.sweep(write.nowMinute, write.limit);
     this.#accounts.sweep(write.nowMinute);
     const rows = this.#queue.scan(write.afterSeq, write.limit);
     let deleted = 0;

@@ -19,6 +19,8 @@ export type WorkerCall =
   | { readonly method: 'arrivals'; readonly args: Parameters<SqliteEngine['arrivals']> }
   | { readonly method: 'prekeyCounts'; readonly mailbox: number }
   | { readonly method: 'record'; readonly key: Uint8Array }
+  | { readonly method: 'token'; readonly tokenId: Uint8Array }
+  | { readonly method: 'tokens'; readonly account: Parameters<SqliteEngine['tokens']>[0] }
   | { readonly method: 'totals' }
   | { readonly method: 'close' };
 
@@ -60,6 +62,10 @@ function perform(engine: SqliteEngine, call: WorkerCall): unknown {
       return engine.prekeyCounts(call.mailbox);
     case 'record':
       return engine.record(call.key);
+    case 'token':
+      return engine.token(call.tokenId);
+    case 'tokens':
+      return engine.tokens(call.account);
     case 'totals':
       return engine.totals();
     case 'close':

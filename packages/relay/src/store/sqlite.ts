@@ -30,6 +30,8 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
     arrivals: (afterSeq, throughSeq) => run(() => engine.arrivals(afterSeq, throughSeq)),
     prekeyCounts: (mailbox) => run(() => engine.prekeyCounts(mailbox)),
     record: (key) => run(() => engine.record(key)),
+    token: (id) => run(() => engine.token(id)),
+    tokens: (account) => run(() => engine.tokens(account)),
     totals: () => run(() => engine.totals()),
     close: () => run(() => engine.close()),
   };

@@ -71,6 +71,8 @@ function createProxy(worker: Worker): RelayStore {
     arrivals: (...args) => call({ method: 'arrivals', args }),
     prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
     record: (key) => call({ method: 'record', key }),
+    token: (tokenId) => call({ method: 'token', tokenId }),
+    tokens: (account) => call({ method: 'tokens', account }),
     totals: () => call({ method: 'totals' }),
     close: async () => {
       if (isGone) return;

@@ -7,6 +7,7 @@ import { accountText } from '@qasid/protocol/envelope';
 import { createLog, NO_QUOTAS, startRelay } from '@qasid/relay';
 import t from 'tap';
 import { fakePrekeys, newPerson, part, sendOp, TestClient } from '../support/client.js';
+import { entryFor, manyOp, newGrant, sealedOp } from '../support/sealed.js';
 
 /** How bytes might be written down. */
 function* spellings(bytes: Uint8Array): Generator<string> {
@@ -40,6 +41,19 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   await b.until(() => b.delivered.length === 1);
   b.ack(b.delivered[0]!.seq);
   await b.ask({ kind: 'prekeyCount' });
+  // And by nobody: with a token, through an inlet, to many, and with a wrong token.
+  const [token, inlet] = [newGrant(), newGrant({ isInlet: true })];
+  for (const { put } of [token, inlet]) t.equal((await b.ask(put)).code, 'CONFIRMED');
+  await b.ask({ kind: 'listTokens' });
+  const nobody = await TestClient.anonymous(relay.url);
+  const sealed = provider.randomBytes(512);
+  await nobody.ask(sealedOp(bob.account, token, part(bob, sealed)));
+  await nobody.ask(sealedOp(inlet.put.id, inlet, part(bob, sealed)));
+  await nobody.ask(sealedOp(alice.account, token, part(bob, sealed)));
+  const many = manyOp([entryFor(bob), entryFor(alice)], [token.credential, inlet.credential]);
+  t.equal((await nobody.ask(many)).code, 'SOME_FAILED');
+  await nobody.ask({ kind: 'devices', account: bob.account, ...token.credential });
+  await b.ask({ kind: 'removeToken', id: token.put.id });
   const wrong = await TestClient.connect(relay.url);
   await wrong.auth({ ...bob, auth: provider.ed25519KeyPair() });
   const hostile = await TestClient.connect(relay.url);
@@ -70,6 +84,14 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     'envelope bytes': marker,
     'start of the envelope': marker.subarray(0, 12),
     nonce: a.challenge!.nonce,
+    'token id': token.put.id,
+    token: token.secret,
+    'what is kept of the token': token.put.verifier,
+    'address of the inlet': inlet.put.id,
+    'token of the inlet': inlet.secret,
+    'sealed bytes': sealed.subarray(0, 12),
+    'client id of a message to many': many.clientId,
+    'message to many': many.message.subarray(80, 100),
   };
   for (const [name, bytes] of Object.entries(secrets)) {
     for (const spelling of spellings(bytes)) {

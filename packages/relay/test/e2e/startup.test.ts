@@ -217,6 +217,22 @@ t.test('ATK-I10 a disk that is full: sends are refused, deletions make room agai
   t.equal((await store.totals()).envelopes, stored - 9);
 });
 
+/** `table.column` of every row of the ledger: the first name of a row, and of a table, carries the table. */
+function ledger(): string[] {
+  const chapter = readFileSync(new URL('../../../../spec/13-relay.md', import.meta.url), 'utf8');
+  const [, section = ''] = /\n## 7[^\n]*\n([\s\S]*?)\n## /.exec(chapter) ?? [];
+  const columns: string[] = [];
+  for (const [, names = ''] of section.matchAll(/^\| (`[^|]*) \|/gm)) {
+    let table = '';
+    for (const [, name = ''] of names.matchAll(/`([^`]+)`/g)) {
+      const [first = '', second] = name.split('.');
+      if (second !== undefined) table = first;
+      columns.push(`${table}.${second ?? first}`);
+    }
+  }
+  return columns.sort();
+}
+
 t.test('ATK-I17 the columns on disk are those of the ledger in chapter 13', async (t) => {
   const directory = fresh(t);
   await (await startRelay({ directory, port: 0, logLevel: 'silent' })).close();
@@ -225,26 +241,12 @@ t.test('ATK-I17 the columns on disk are those of the ledger in chapter 13', asyn
     .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     .pluck()
     .all() as string[];
-  const columns = Object.fromEntries(
-    tables.map((table) => [
-      table,
-      (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name),
-    ]),
+  const columns = tables.flatMap((table) =>
+    (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => `${table}.${name}`),
   );
   db.close();
-  t.strictSame(columns, {
-    account: ['id', 'identity', 'list', 'list_sig', 'version'],
-    username: ['name', 'account'],
-    username_freed: ['hash', 'until'],
-    device: ['rid', 'account', 'dev', 'reg', 'auth_key'],
-    q: ['seq', 'mb', 'cid', 'minute', 'exp', 'body'],
-    q_old: ['mb', 'seq'],
-    signed_prekey: ['mb', 'kind', 'kid', 'pub', 'sig'],
-    prekey_page: ['id', 'body'],
-    prekey_cur: ['mb', 'kind', 'page', 'next', 'n', 'reclen', 'seen'],
-    record: ['key', 'version', 'verifier', 'day', 'value'],
-    meta: ['k', 'v'],
-  });
+  t.ok(columns.includes('q.body') && columns.length > 25, `${columns.length} columns`);
+  t.strictSame(columns.sort(), ledger());
 });
 
 t.test('ATK-I17 an acknowledged envelope is not left in the files', async (t) => {

@@ -13,6 +13,7 @@ import {
   sendOp,
   signList,
 } from '../support/client.js';
+import { anonymous, entryFor, manyOp, newGrant, sealedOp } from '../support/sealed.js';
 import { seededRandom } from '../support/random.js';
 
 const RUNS = Number(process.env.QASID_FUZZ_RUNS ?? 20_000);
@@ -57,10 +58,13 @@ t.test(
   async (t) => {
     const faults: string[] = [];
     const log = createLog('error', { write: (line) => void faults.push(line) });
-    const { connect, login, register, relay } = await benchRelay({}, { log });
+    const bench = await benchRelay({}, { log });
+    const { connect, login, register, relay } = bench;
     const [alice, bob] = [newPerson(), newPerson()];
     await register(alice, fakePrekeys(2), 'alice');
-    await register(bob, fakePrekeys(2), 'bob');
+    const owner = await register(bob, fakePrekeys(2), 'bob');
+    const [token, inlet] = [newGrant(), newGrant({ isInlet: true })];
+    for (const { put } of [token, inlet]) await owner.ask(put);
     const tablet = newDevice(alice, 2);
     const small = fakePrekeys(1);
     const ops: RequestOp[] = [
@@ -77,7 +81,19 @@ t.test(
       { kind: 'lookup', username: 'bob' },
       { kind: 'prekeyCount' },
       { kind: 'ping' },
+      newGrant({ expiresMinute: 40_000_000, rate: 2 }).put,
+      { kind: 'listTokens' },
+      { kind: 'removeToken', id: token.put.id },
+      { kind: 'anonymous', version: 1 },
     ];
+    const withTokens: RequestOp[] = [
+      sealedOp(bob.account, token, part(bob, new Uint8Array(40).fill(7))),
+      sealedOp(inlet.put.id, inlet, part(bob, new Uint8Array(3))),
+      { kind: 'takePrekeys', account: bob.account, devices: [], ...token.credential },
+      { kind: 'devices', account: bob.account, ...token.credential },
+      manyOp([entryFor(bob), entryFor(bob, inlet.put.id)], [token.credential, inlet.credential]),
+    ];
+    ops.push(...withTokens);
     const seeds = ops.map((op, index) => encodeFrame([request(index + 1, op)]));
     seeds.push(encodeFrame(ops.slice(2).map((op, index) => request(index + 50, op))));
     const next = seededRandom(4_711);
@@ -87,14 +103,16 @@ t.test(
     let outside: FakeSocket = await connect();
     seeds.push(encodeFrame([request(1, outside.proof(bob))]));
     seeds.push(encodeFrame([request(1, outside.registration(newPerson(), small, 'carol'))]));
+    let nameless = await anonymous(bench);
     for (let run = 0; run < RUNS; run++) {
-      const socket = run % 4 === 0 ? outside : inside;
+      const socket = run % 4 === 0 ? outside : run % 4 === 1 ? nameless : inside;
       socket.handler?.message(mutate(next, seeds));
       if (run % 3 === 0 || socket.closed) await settle(3);
       if (!socket.closed) continue;
       closes.add(socket.closed.code);
       for (const { code } of socket.responses.values()) codes.add(code);
       if (socket === outside) outside = await connect();
+      else if (socket === nameless) nameless = await anonymous(bench);
       else inside = await login(alice);
     }
     await settle();

@@ -173,6 +173,14 @@ export class TestClient {
     return client;
   }
 
+  /** Connect and say that there is no account. */
+  static async anonymous(url: string): Promise<TestClient> {
+    const client = await TestClient.connect(url);
+    const answer = await client.ask({ kind: 'anonymous', version: 1 });
+    if (answer.code !== 'CONFIRMED') throw new Error(`anonymous: ${answer.code}`);
+    return client;
+  }
+
   /** Connect and register. */
   static async register(
     url: string,

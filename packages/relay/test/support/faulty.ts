@@ -74,6 +74,14 @@ export class FaultyStore implements RelayStore {
     return this.inner.read(...args);
   }
 
+  token(id: Uint8Array): ReturnType<RelayStore['token']> {
+    return this.inner.token(id);
+  }
+
+  tokens(account: AccountId): ReturnType<RelayStore['tokens']> {
+    return this.inner.tokens(account);
+  }
+
   arrivals(...args: Parameters<RelayStore['arrivals']>): ReturnType<RelayStore['arrivals']> {
     return this.inner.arrivals(...args);
   }
