@@ -131,6 +131,12 @@ export const MAX_TICKET_BYTES = 512;
 /** URLs in one answer about TURN. Lower: fewer transports. Higher: slower calls, as each is tried. Spec 12. */
 export const MAX_TURN_URLS = 16;
 
+/** Characters of a Web Push endpoint. Lower: services with long ones are left out. Higher: rows grow. Spec 12. */
+export const MAX_PUSH_ENDPOINT_CHARS = 512;
+
+/** Bytes of a push handle. Lower: no room for a token. Higher: a place to keep other things. Spec 12. */
+export const MAX_PUSH_HANDLE_BYTES = 64;
+
 /** Bytes of the value of a record. Lower: large groups need a blob. Higher: relays keep more. Spec 12. */
 export const MAX_RECORD_BYTES = 65_536;
 /** Bytes of one message in a rendezvous. Lower: no room for a history key. Higher: strangers fill memory. */

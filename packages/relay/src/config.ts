@@ -118,6 +118,13 @@ export interface RelayConfig {
   readonly drainJitterMs: number;
   /** How long a drain may take, in milliseconds. */
   readonly drainLimitMs: number;
+  /** `mailto:` or `https:` contact for push services; Web Push is off without one. */
+  readonly pushContact: string | undefined;
+  /** Hosts of push services that devices may name; `*.example.org` is every name below it. */
+  readonly pushHosts: readonly string[];
+  /** The operator's own gateway to other push services, and the secret shared with it; both or none. */
+  readonly pushWebhookUrl: string | undefined;
+  readonly pushWebhookSecretFile: string | undefined;
   readonly quotas: Quotas;
   /** Dangerous settings that are meant; see `DANGERS`. */
   readonly iKnow: readonly Danger[];
@@ -191,6 +198,15 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   diskFloorBytes: 1024 * 1024 * 1024,
   drainJitterMs: 30_000,
   drainLimitMs: 60_000,
+  pushContact: undefined,
+  pushHosts: Object.freeze([
+    'fcm.googleapis.com',
+    'updates.push.services.mozilla.com',
+    'web.push.apple.com',
+    '*.notify.windows.com',
+  ]),
+  pushWebhookUrl: undefined,
+  pushWebhookSecretFile: undefined,
   iKnow: Object.freeze([]),
 });
 

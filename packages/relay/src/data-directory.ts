@@ -34,29 +34,43 @@ export function prepareDirectory(directory: string): void {
  * @throws RelayError `RELAY_DATA_UNWRITABLE` or `RELAY_DATA_CORRUPT`
  */
 export function loadRelayId(directory: string, crypto: RelayCrypto): RelayId {
-  const file = join(directory, KEY_FILE);
-  let seed: Uint8Array;
+  const seed = loadSecretFile(directory, KEY_FILE, () => crypto.randomBytes(32));
+  return relayIdOf(crypto, ed25519PublicKey(seed));
+}
+
+/**
+ * A secret of 32 bytes in a file of its own, made the first time.
+ *
+ * @throws RelayError `RELAY_DATA_UNWRITABLE` or `RELAY_DATA_CORRUPT`
+ */
+export function loadSecretFile(
+  directory: string,
+  name: string,
+  make: () => Uint8Array,
+): Uint8Array {
+  const file = join(directory, name);
+  let secret: Uint8Array;
   try {
-    seed = copyBytes(readFileSync(file));
+    secret = copyBytes(readFileSync(file));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(cause);
-    seed = crypto.randomBytes(32);
+    secret = make();
     try {
       // Written aside and renamed: a relay killed here must not leave half a key behind.
-      writeFileSync(`${file}.new`, seed, { mode: 0o600, flush: true });
+      writeFileSync(`${file}.new`, secret, { mode: 0o600, flush: true });
       renameSync(`${file}.new`, file);
     } catch (writeCause) {
       throw unwritable(writeCause);
     }
   }
-  if (seed.length !== 32) {
+  if (secret.length !== 32) {
     throw new RelayError(
       'RELAY_DATA_CORRUPT',
-      `the relay's key file has ${seed.length} bytes, expected 32`,
-      'restore relay.key from a backup; a new key makes clients meet an unknown relay',
+      `the relay's key file ${name} has ${secret.length} bytes, expected 32`,
+      `restore ${name} from a backup; with a new key clients do not know the relay any more`,
     );
   }
-  return relayIdOf(crypto, ed25519PublicKey(seed));
+  return secret;
 }
 
 /** Bytes of the files in it, those of subdirectories left out. */

@@ -14,11 +14,12 @@ import { Health } from './observe/health.js';
 import { listenForMetrics, type MetricsListener } from './observe/listener.js';
 import { createLog, type Log } from './observe/log.js';
 import { Metrics } from './observe/metrics.js';
+import { openPush } from './push/open.js';
 import { httpAnswer } from './routes/http.js';
 import { ClientConnection } from './routes/socket.js';
 import { AddressKeys, type Context, createBudgets } from './service/context.js';
 import { createServices, type Services } from './service/services.js';
-import { readTurnSecret } from './service/turn.js';
+import { readSharedSecret } from './shared-secret.js';
 import { GroupCommit } from './store/group-commit.js';
 import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
@@ -79,12 +80,13 @@ export async function startRelay(
   const crypto = parts.crypto ?? relayCrypto;
   const { turnUrls, turnSecretFile } = config;
   const turnSecret =
-    turnUrls.length > 0 && turnSecretFile ? readTurnSecret(turnSecretFile) : undefined;
+    turnUrls.length > 0 && turnSecretFile ? readSharedSecret(turnSecretFile, 'TURN') : undefined;
   if (config.directory !== undefined) prepareDirectory(config.directory);
   const relayId =
     config.directory === undefined
       ? temporaryRelayId(crypto)
       : loadRelayId(config.directory, crypto);
+  const push = await openPush(config, clock);
   const opened = await openStore(config, log);
   const store = parts.wrapStore?.(opened.store) ?? opened.store;
   let announceFailure: (error: RelayError) => void = () => undefined;
@@ -137,7 +139,7 @@ export async function startRelay(
     budgets: createBudgets(config),
     isDraining: false,
   };
-  const services = createServices(context, turnSecret);
+  const services = createServices(context, turnSecret, push);
   context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';

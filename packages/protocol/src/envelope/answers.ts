@@ -43,6 +43,7 @@ import {
   type PrekeyBundleItem,
   type SignedDeviceList,
 } from './prekey-items.js';
+import { decodePushInfo, encodePushInfo, type PushInfoBody } from './push.js';
 import { decodeRecordBody, encodeRecordBody, type RecordBody } from './records.js';
 
 /** What an answer carries beside its code. */
@@ -73,6 +74,7 @@ export type ResponseBody =
   | { readonly kind: 'found'; readonly account: AccountId }
   | BlobTicketBody
   | TurnBody
+  | PushInfoBody
   | RecordBody
   /** What was left in a rendezvous slot. As decoded: a view of the frame. */
   | { readonly kind: 'rendezvous'; readonly message: Uint8Array }
@@ -144,6 +146,9 @@ export function encodeResponse(item: ResponseItem): Bytes {
     case 'turn':
       writer.bytes(21, encodeTurn(body));
       break;
+    case 'pushInfo':
+      writer.bytes(25, encodePushInfo(body));
+      break;
     case 'record':
       writer.bytes(26, encodeRecordBody(body));
       break;
@@ -188,6 +193,7 @@ export function decodeResponse(bytes: Uint8Array): ResponseItem {
     else if (reader.field === 11) body = decodeManyFailures(reader.bytes());
     else if (reader.field === 20) body = decodeBlobTicket(reader.bytes());
     else if (reader.field === 21) body = decodeTurn(reader.bytes());
+    else if (reader.field === 25) body = decodePushInfo(reader.bytes());
     else if (reader.field === 26) body = decodeRecordBody(reader.bytes());
     else if (reader.field === 15) body = decodeRendezvous(reader.bytes());
     else reader.skip();

@@ -21,6 +21,8 @@ export {
   MAX_MANY_PARTS,
   MAX_MANY_RECIPIENTS,
   MAX_PREKEYS_PER_UPLOAD,
+  MAX_PUSH_ENDPOINT_CHARS,
+  MAX_PUSH_HANDLE_BYTES,
   MAX_RECORD_BYTES,
   MAX_RENDEZVOUS_BYTES,
   MAX_SEND_PARTS,
@@ -49,6 +51,7 @@ export * from './frames.js';
 export * from './mailbox.js';
 export * from './multi-recipient.js';
 export * from './prekey-items.js';
+export * from './push.js';
 export * from './records.js';
 export * from './requests.js';
 export type { DevicesRequest, TakePrekeysRequest } from './requests-keys.js';

@@ -41,6 +41,7 @@ import {
   type PrekeyUpload,
   type SignedDeviceList,
 } from './prekey-items.js';
+import { decodePutPush, encodePutPush, type PutPushRequest } from './push.js';
 import {
   decodeRecordRequest,
   encodeRecordRequest,
@@ -141,6 +142,9 @@ export type RequestOp =
   | BlobRequest
   /** Credentials for the TURN server. */
   | { readonly kind: 'turn' }
+  | PutPushRequest
+  /** What wake-ups there are. */
+  | { readonly kind: 'pushInfo' }
   | RecordRequest
   | { readonly kind: 'ping' }
   | AccountOp
@@ -185,6 +189,10 @@ export function encodeRequest(item: RequestItem): Bytes {
       return writer.bytes(10, encodeBlobRequest(op)).finish();
     case 'turn':
       return writer.bytes(30, EMPTY).finish();
+    case 'putPush':
+      return writer.bytes(35, encodePutPush(op)).finish();
+    case 'pushInfo':
+      return writer.bytes(36, EMPTY).finish();
     case 'recordGet':
     case 'recordPut':
     case 'recordDelete':
@@ -247,6 +255,8 @@ const OPS: ReadonlyMap<number, (bytes: Uint8Array) => RequestOp> = new Map<
   [10, decodeBlobRequest],
   [15, (bytes) => empty(bytes, { kind: 'ping' })],
   [30, (bytes) => empty(bytes, { kind: 'turn' })],
+  [35, decodePutPush],
+  [36, (bytes) => empty(bytes, { kind: 'pushInfo' })],
   [RECORD_FIELDS.recordGet, decodeRecordRequest('recordGet')],
   [RECORD_FIELDS.recordPut, decodeRecordRequest('recordPut')],
   [RECORD_FIELDS.recordDelete, decodeRecordRequest('recordDelete')],

@@ -174,6 +174,10 @@ const op = fc.oneof(
     })
     .map(({ capability, ...rest }) => ({ ...rest, ...(capability && { capability }) })),
   fc.constant({ kind: 'turn' as const }),
+  fc.constant({ kind: 'pushInfo' as const }),
+  fc.constant({ kind: 'putPush' as const }),
+  fc.record({ kind: fc.constant('putPush' as const), endpoint: fc.webUrl({ size: 'small' }) }),
+  fc.record({ kind: fc.constant('putPush' as const), handle: sized(20) }),
   fc.record({ kind: fc.constant('recordGet' as const), id: sized(32) }),
   fc.record({
     kind: fc.constant('recordPut' as const),
@@ -268,6 +272,12 @@ const responseBody = fc.oneof(
     ttlSeconds: u32,
   }),
   fc.record({ kind: fc.constant('record' as const), version: seq, value: body }),
+  fc.record({ kind: fc.constant('pushInfo' as const), hasGateway: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('pushInfo' as const),
+    vapidKey: sized(65),
+    hasGateway: fc.boolean(),
+  }),
   fc.record({
     kind: fc.constant('prekeyCounts' as const),
     oneTime: u32,

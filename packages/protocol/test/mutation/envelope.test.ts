@@ -128,6 +128,9 @@ const requests: Item[] = [
     days: 90,
   }),
   request(15, { kind: 'turn' }),
+  request(25, { kind: 'pushInfo' }),
+  request(26, { kind: 'putPush', endpoint: 'https://push.example/x' }),
+  request(27, { kind: 'putPush', handle: random.bytes(32) }),
   request(16, { kind: 'recordGet', id: random.bytes(32) }),
   request(17, {
     kind: 'recordPut',
@@ -199,6 +202,7 @@ const bodies: ResponseBody[] = [
     credential: 'c2VjcmV0',
     ttlSeconds: 1800,
   },
+  { kind: 'pushInfo', vapidKey: random.bytes(65), hasGateway: true },
   { kind: 'record', version: 8, value: random.bytes(300) },
   { kind: 'tokens', tokens: [terms, { ...terms, isInlet: false, rate: 0 }] },
   {

@@ -106,6 +106,7 @@ function checkTogether(config: RelayConfig, add: Add): void {
   }
   checkTurn(config, add);
   checkTls(config, add);
+  checkPush(config, add);
   if (!isExposed(config)) return;
   for (const danger of dangersOf(config)) {
     if (config.iKnow.includes(danger)) continue;
@@ -115,6 +116,22 @@ function checkTogether(config: RelayConfig, add: Add): void {
       `correct it, or add "${danger}" to i_know if you mean it`,
     );
   }
+}
+
+function checkPush(config: RelayConfig, add: Add): void {
+  const { pushContact, pushWebhookUrl, pushWebhookSecretFile } = config;
+  if (pushContact !== undefined && !/^(mailto:[^@\s]+@|https:\/\/)[^\s]+$/.test(pushContact)) {
+    add('pushContact', 'must be a mailto: or https: address');
+  }
+  if ((pushWebhookUrl === undefined) !== (pushWebhookSecretFile === undefined)) {
+    const missing = pushWebhookUrl === undefined ? 'pushWebhookUrl' : 'pushWebhookSecretFile';
+    add(missing, 'is missing: URL and secret go together', 'name both, or none');
+  }
+  if (pushWebhookUrl === undefined) return;
+  const url = URL.canParse(pushWebhookUrl) ? new URL(pushWebhookUrl) : undefined;
+  const isSafe =
+    url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
+  if (!isSafe) add('pushWebhookUrl', 'must be an https: address, or http: on loopback');
 }
 
 function checkTls({ tlsCert, tlsKey, trustProxy, proxyAddresses }: RelayConfig, add: Add): void {

@@ -40,6 +40,7 @@ export const SECTIONS = {
   calls: 'the TURN server of the deployment',
   delivery: 'windows and credits of one connection',
   quotas: 'token buckets: how much at once (burst), and how much per second after that',
+  push: 'waking devices that are away, without a word',
   operation: 'logs, and what the operator has to confirm',
 } as const;
 
@@ -225,6 +226,26 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     section: 'operation',
     kind: number(1_000, 3_600_000),
     about: 'milliseconds a drain may take; what is under way then ends',
+  },
+  pushContact: {
+    section: 'push',
+    kind: { type: 'text' },
+    about: 'mailto: or https: address for push services; Web Push is off without one',
+  },
+  pushHosts: {
+    section: 'push',
+    kind: { type: 'list' },
+    about: 'hosts of push services that devices may name; *.example.org is every name below it',
+  },
+  pushWebhookUrl: {
+    section: 'push',
+    kind: { type: 'text' },
+    about: 'https address of your own push gateway',
+  },
+  pushWebhookSecretFile: {
+    section: 'push',
+    kind: { type: 'path' },
+    about: 'file with the secret shared with that gateway, 16 bytes or more',
   },
   iKnow: {
     section: 'operation',

@@ -237,7 +237,7 @@ export class ClientConnection implements SocketHandler {
   }
 
   #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
-    const { accounts, prekeys, tokens, turn } = this.#services;
+    const { accounts, prekeys, tokens, turn, wakeUps } = this.#services;
     switch (op.kind) {
       case 'putToken':
         return tokens.put(who, op);
@@ -257,6 +257,10 @@ export class ClientConnection implements SocketHandler {
         return accounts.devices(who, op.account);
       case 'lookup':
         return accounts.lookup(who, op.username);
+      case 'putPush':
+        return wakeUps.put(who, op);
+      case 'pushInfo':
+        return wakeUps.info();
       case 'turn':
         return turn.credentials(who);
       case 'setUsername':

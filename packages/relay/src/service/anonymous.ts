@@ -179,10 +179,10 @@ export class Anonymous {
   #posting(
     row: TokenRow,
     parts: readonly AppendPart[],
-    op: { readonly ephemeral: boolean; readonly ttlSeconds: number },
+    { ephemeral, urgent, ttlSeconds }: Pick<Posting, 'ephemeral' | 'urgent' | 'ttlSeconds'>,
   ): Posting {
-    const { ephemeral, ttlSeconds } = op;
-    return { dest: row.account, sender: this.#scope(row.id, parts), parts, ephemeral, ttlSeconds };
+    const sender = this.#scope(row.id, parts);
+    return { dest: row.account, sender, parts, ephemeral, urgent, ttlSeconds };
   }
 
   /**

@@ -19,11 +19,13 @@ import type { AppendPart, AppendWrite, Write, WriteResults } from '../store/port
 import { type Context, storeRefusal } from './context.js';
 import type { Delivery } from './delivery.js';
 import type { Presence } from './presence.js';
+import type { WakeUps } from './wake-ups.js';
 import { SWEEP_ROWS, Sweeper, type SweepSlice } from './sweeper.js';
 
 /** Envelopes for the devices of one account, from whomever. */
 export interface Posting extends Pick<AppendWrite, 'dest' | 'sender' | 'exclude' | 'parts'> {
   readonly ephemeral: boolean;
+  readonly urgent: boolean;
   readonly ttlSeconds: number;
 }
 
@@ -31,13 +33,15 @@ export interface Posting extends Pick<AppendWrite, 'dest' | 'sender' | 'exclude'
 export class Mailboxes {
   readonly #context: Context;
   readonly #presence: Presence;
+  readonly #wakeUps: WakeUps;
   #sweepSeq = 0;
   /** Deletes expired envelopes. */
   readonly sweeper: Sweeper;
 
-  constructor(context: Context, presence: Presence) {
+  constructor(context: Context, presence: Presence, wakeUps: WakeUps) {
     this.#context = context;
     this.#presence = presence;
+    this.#wakeUps = wakeUps;
     const { clock, log } = context;
     this.sweeper = new Sweeper({ clock, log, everyMs: SWEEP_EVERY_MS, slice: () => this.#sweep() });
   }
@@ -51,8 +55,8 @@ export class Mailboxes {
       this.limitInbound(op.dest, op.parts);
     if (early !== undefined) return early;
     const exclude = samePublicBytes(op.dest, who.account) ? who.device : undefined;
-    const { dest, parts, ephemeral, ttlSeconds } = op;
-    const posting = { dest, sender: who.mailbox, parts, ephemeral, ttlSeconds };
+    const { dest, parts, ephemeral, urgent, ttlSeconds } = op;
+    const posting = { dest, sender: who.mailbox, parts, ephemeral, urgent, ttlSeconds };
     return this.post(exclude === undefined ? posting : { ...posting, exclude });
   }
 
@@ -132,6 +136,7 @@ export class Mailboxes {
         bus.publish(LOCAL_NODE, { mailbox, previousSeq, row: undefined });
         continue;
       }
+      if (write.urgent === true) this.#wakeUps.urgent(mailbox);
       const clientId = copyBytes(part.clientId);
       const row = { seq, clientId, body: part.body, minute: write.minute };
       bus.publish(LOCAL_NODE, { mailbox, previousSeq, row });
@@ -151,7 +156,7 @@ export class Mailboxes {
     return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
   }
 
-  #toWrite({ dest, sender, exclude, parts, ttlSeconds }: Posting): AppendWrite {
+  #toWrite({ dest, sender, exclude, parts, urgent, ttlSeconds }: Posting): AppendWrite {
     const { clock, config } = this.#context;
     const minute = Math.floor(clock.nowMs() / 60_000);
     const keptMinutes = config.retentionDays * 24 * 60;
@@ -162,6 +167,7 @@ export class Mailboxes {
       sender,
       ...(exclude !== undefined && { exclude }),
       parts,
+      urgent,
       minute,
       expiresMinute: minute + Math.min(wantedMinutes, keptMinutes),
     };

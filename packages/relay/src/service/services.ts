@@ -1,6 +1,7 @@
 /**
  * 13 Relay. The use cases of one relay, put together over its ports.
  */
+import type { PushWays } from '../push/open.js';
 import { Accounts } from './accounts.js';
 import { Anonymous } from './anonymous.js';
 import { ArrivalCheck } from './arrival-check.js';
@@ -10,6 +11,7 @@ import { Prekeys } from './prekeys.js';
 import { Presence } from './presence.js';
 import { Records } from './records.js';
 import { Turn } from './turn.js';
+import { WakeUps } from './wake-ups.js';
 import { Rendezvous } from './rendezvous.js';
 import { Tokens } from './tokens.js';
 
@@ -29,6 +31,7 @@ export interface Services {
   readonly presence: Presence;
   readonly accounts: Accounts;
   readonly mailboxes: Mailboxes;
+  readonly wakeUps: WakeUps;
   readonly prekeys: Prekeys;
   readonly tokens: Tokens;
   readonly anonymous: Anonymous;
@@ -40,14 +43,20 @@ export interface Services {
 }
 
 /** The services over `context`. `turnSecret`: shared with the TURN server, if there is one. */
-export function createServices(context: Context, turnSecret: Uint8Array | undefined): Services {
+export function createServices(
+  context: Context,
+  turnSecret: Uint8Array | undefined,
+  push: PushWays,
+): Services {
   const presence = new Presence();
-  const mailboxes = new Mailboxes(context, presence);
+  const wakeUps = new WakeUps(context, presence, push);
+  const mailboxes = new Mailboxes(context, presence, wakeUps);
   const prekeys = new Prekeys(context, presence);
   return {
     context,
     presence,
     accounts: new Accounts(context, presence),
+    wakeUps,
     mailboxes,
     prekeys,
     tokens: new Tokens(context),

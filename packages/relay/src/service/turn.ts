@@ -3,9 +3,6 @@
  * `use-auth-secret`). They name nobody: the id in them is random, made for one answer.
  */
 import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { copyBytes } from '@qasid/protocol/envelope';
-import { RelayError } from '../errors.js';
 import type { Authorised } from '../protocol/connection.js';
 import { confirmed, type Reply, refused } from '../protocol/replies.js';
 import type { Context } from './context.js';
@@ -36,28 +33,3 @@ export class Turn {
     return confirmed({ kind: 'turn', urls, username, credential, ttlSeconds });
   }
 }
-
-/** The secret without the line end an editor leaves. @throws RelayError `RELAY_CONFIG` */
-export function readTurnSecret(file: string): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
-    throw secretError(`the TURN secret file cannot be read (${code})`, cause);
-  }
-  let end = bytes.length;
-  while (end > 0 && (bytes[end - 1] === 0x0a || bytes[end - 1] === 0x0d)) end--;
-  if (end < SECRET_BYTES_MIN) {
-    throw secretError(`the TURN secret file has ${end} bytes, needs ${SECRET_BYTES_MIN}`);
-  }
-  return copyBytes(bytes.subarray(0, end));
-}
-
-function secretError(message: string, cause?: unknown): RelayError {
-  const hint = 'put the static-auth-secret of the TURN server there, 16 bytes or more, mode 0600';
-  return new RelayError('RELAY_CONFIG', message, hint, cause === undefined ? {} : { cause });
-}
-
-/** Shorter secrets can be guessed offline from one credential. */
-const SECRET_BYTES_MIN = 16;

@@ -47,6 +47,7 @@ interface Mailbox {
   oneTime: PublicPrekey[];
   kem: SignedPublicPrekey[];
   readonly uploaded: Set<string>;
+  push?: Uint8Array | undefined;
 }
 
 /** How the store runs. */
@@ -66,6 +67,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
       store.read(mailbox, afterSeq, rowsMax, bytesMax),
     arrivals: async (afterSeq, throughSeq) => store.arrivals(afterSeq, throughSeq),
     prekeyCounts: async (mailbox) => store.counts(mailbox),
+    pushTarget: async (mailbox) => store.pushTarget(mailbox),
     record: async (key) => store.records.get(key),
     token: async (id) => store.tokens.get(id),
     tokens: async (account) => store.tokens.of(account),
@@ -128,6 +130,15 @@ class MemoryStore {
       }
       case 'takePrekeys':
         return this.#takePrekeys(write);
+      case 'putPush': {
+        const mailbox = this.#mailboxes.get(write.mailbox);
+        if (mailbox === undefined) return { kind: 'noMailbox' };
+        const { target, ifTarget } = write;
+        const { push } = mailbox;
+        const isAsExpected = ifTarget === undefined || (push && samePublicBytes(push, ifTarget));
+        if (isAsExpected) mailbox.push = target && copyBytes(target);
+        return { kind: 'pushPut' };
+      }
       case 'probe':
         return { kind: 'probed' };
       case 'sweep': {
@@ -151,6 +162,10 @@ class MemoryStore {
       default:
         return this.records.apply(write);
     }
+  }
+
+  pushTarget(mailbox: MailboxNo): Uint8Array | undefined {
+    return this.#mailboxes.get(mailbox)?.push;
   }
 
   account(account: AccountId): AccountRow | undefined {

@@ -38,6 +38,8 @@ export interface AppendWrite {
    * anonymous sender's token and content. Never stored.
    */
   readonly sender: number;
+  /** Whether devices that are away are woken. Never stored. */
+  readonly urgent?: boolean;
   /** The sending device in a send to one's own account. */
   readonly exclude?: number;
   readonly parts: readonly AppendPart[];
@@ -159,6 +161,15 @@ export interface ProbeWrite {
   readonly value: number;
 }
 
+/** Where a device is woken, or nowhere. */
+export interface PutPushWrite {
+  readonly kind: 'putPush';
+  readonly mailbox: MailboxNo;
+  readonly target: Uint8Array | undefined;
+  /** Only if this is what is stored: the device may have given another one meanwhile. */
+  readonly ifTarget?: Uint8Array;
+}
+
 /** One change. */
 export type Write =
   | AppendWrite
@@ -174,6 +185,7 @@ export type Write =
   | TakePrekeysWrite
   | SweepWrite
   | ProbeWrite
+  | PutPushWrite
   | RecordWrite;
 
 /** Where one part went. `seq` 0: it was a repeat of one that is stored, or was until it was acknowledged. */
@@ -250,6 +262,7 @@ export interface WriteResults extends RecordResults {
       }
     | { readonly kind: 'noAccount' };
   probe: { readonly kind: 'probed' };
+  putPush: { readonly kind: 'pushPut' } | { readonly kind: 'noMailbox' };
   sweep: {
     readonly kind: 'swept';
     readonly deleted: number;
@@ -350,6 +363,8 @@ export interface RelayStore {
   /** What has a number above `afterSeq` and up to `throughSeq` and still waits, in any mailbox. */
   arrivals(afterSeq: number, throughSeq: number): Promise<Arrivals>;
   prekeyCounts(mailbox: MailboxNo): Promise<PrekeyCounts>;
+  /** Where the device of a mailbox is woken. */
+  pushTarget(mailbox: MailboxNo): Promise<Uint8Array | undefined>;
   /** @param key - SHA-256 of the record's id. */
   record(key: Uint8Array): Promise<RecordRow | undefined>;
   /** The token or inlet with this id, expired or not. */

@@ -35,6 +35,7 @@ import { SqliteAccounts } from './sqlite-accounts.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
 import { SqliteQueue } from './sqlite-queue.js';
+import { SqlitePush } from './sqlite-push.js';
 import { SqliteRecords } from './sqlite-records.js';
 import { SqliteTokens } from './sqlite-tokens.js';
 import { prepareStatements, type Statements } from './sqlite-statements.js';
@@ -63,6 +64,7 @@ export class SqliteEngine {
   readonly #prekeys: SqlitePrekeys;
   readonly #records: SqliteRecords;
   readonly #tokens: SqliteTokens;
+  readonly #push: SqlitePush;
   readonly #queue: SqliteQueue;
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
@@ -86,6 +88,7 @@ export class SqliteEngine {
     this.#prekeys = new SqlitePrekeys(db);
     this.#records = new SqliteRecords(db);
     this.#tokens = new SqliteTokens(db);
+    this.#push = new SqlitePush(db);
     this.#queue = new SqliteQueue(db);
     this.#memory = new MailboxMemory((mailbox) => this.#queue.ids(mailbox), REPEAT_MEMORY_MS);
     this.#queue.load(this.#monotonicMs(), (...found) => this.#memory.prime(...found));
@@ -173,6 +176,10 @@ export class SqliteEngine {
     return this.#tokens.of(account);
   }
 
+  pushTarget(mailbox: MailboxNo): Uint8Array | undefined {
+    return this.#push.get(mailbox);
+  }
+
   totals(): StoreTotals {
     return {
       ...this.#accounts.totals,
@@ -217,6 +224,8 @@ export class SqliteEngine {
         return this.#takePrekeys(write);
       case 'sweep':
         return this.#sweep(write);
+      case 'putPush':
+        return this.#push.put(write);
       case 'probe':
         this.#sql.probe.run(write.value);
         return { kind: 'probed' };

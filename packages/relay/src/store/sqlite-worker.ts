@@ -17,7 +17,7 @@ export type WorkerCall =
   | { readonly method: 'lookup'; readonly username: string }
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
   | { readonly method: 'arrivals'; readonly args: Parameters<SqliteEngine['arrivals']> }
-  | { readonly method: 'prekeyCounts'; readonly mailbox: number }
+  | { readonly method: 'prekeyCounts' | 'pushTarget'; readonly mailbox: number }
   | { readonly method: 'record'; readonly key: Uint8Array }
   | { readonly method: 'token'; readonly tokenId: Uint8Array }
   | { readonly method: 'tokens'; readonly account: Parameters<SqliteEngine['tokens']>[0] }
@@ -60,6 +60,8 @@ function perform(engine: SqliteEngine, call: WorkerCall): unknown {
       return engine.arrivals(...call.args);
     case 'prekeyCounts':
       return engine.prekeyCounts(call.mailbox);
+    case 'pushTarget':
+      return engine.pushTarget(call.mailbox);
     case 'record':
       return engine.record(call.key);
     case 'token':

@@ -29,6 +29,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
       run(() => engine.read(mailbox, afterSeq, rowsMax, bytesMax)),
     arrivals: (afterSeq, throughSeq) => run(() => engine.arrivals(afterSeq, throughSeq)),
     prekeyCounts: (mailbox) => run(() => engine.prekeyCounts(mailbox)),
+    pushTarget: (mailbox) => run(() => engine.pushTarget(mailbox)),
     record: (key) => run(() => engine.record(key)),
     token: (id) => run(() => engine.token(id)),
     tokens: (account) => run(() => engine.tokens(account)),

@@ -70,6 +70,7 @@ function createProxy(worker: Worker): RelayStore {
     read: (...args) => call({ method: 'read', args }),
     arrivals: (...args) => call({ method: 'arrivals', args }),
     prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
+    pushTarget: (mailbox) => call({ method: 'pushTarget', mailbox }),
     record: (key) => call({ method: 'record', key }),
     token: (tokenId) => call({ method: 'token', tokenId }),
     tokens: (account) => call({ method: 'tokens', account }),

@@ -11,9 +11,12 @@ import { PatientStore } from '../support/faulty.js';
 import { seededRandom } from '../support/random.js';
 import { accountContract } from '../support/account-contract.js';
 import { type Adapter, storeContract } from '../support/store-contract.js';
+import { pushContract } from '../support/store-contract-push.js';
 import { recordContract } from '../support/store-contract-records.js';
 import { tokenContract } from '../support/store-contract-tokens.js';
 import { storeUnderFaults } from '../support/store-faults.js';
+
+t.setTimeout(180_000);
 
 const root = mkdtempSync(join(tmpdir(), 'qasid-store-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -88,12 +91,14 @@ for (const [name, adapter] of Object.entries(adapters)) {
     recordContract(t, adapter);
     accountContract(t, adapter);
     tokenContract(t, adapter);
+    pushContract(t, adapter);
   });
   t.test(`${name}, refused at random and tried again`, async (t) => {
     storeContract(t, behindFaults(adapter));
     recordContract(t, behindFaults(adapter));
     accountContract(t, behindFaults(adapter));
     tokenContract(t, behindFaults(adapter));
+    pushContract(t, behindFaults(adapter));
   });
   t.test(`ATK-I13 ${name}: answers get lost, nothing else does`, async (t) => {
     await storeUnderFaults(t, adapter, { failBefore: 0.1, failAfter: 0.15, delay: 0.2 }, 4_711);

@@ -90,6 +90,10 @@ export class FaultyStore implements RelayStore {
     return this.inner.prekeyCounts(mailbox);
   }
 
+  pushTarget(mailbox: number): ReturnType<RelayStore['pushTarget']> {
+    return this.inner.pushTarget(mailbox);
+  }
+
   record(key: Uint8Array): ReturnType<RelayStore['record']> {
     return this.inner.record(key);
   }

@@ -73,6 +73,9 @@ t.test('native code and drivers stay behind their ports', async (t) => {
     'better-sqlite3': /^store\/|^inspect\.ts$/,
     pino: /^observe\/|^main\.ts$/,
     'prom-client': /^observe\//,
+    'web-push': /^push\/web-push\.ts$/,
+    'request-filtering-agent': /^push\/web-push\.ts$/,
+    'p-retry': /^push\//,
     'smol-toml': /^config\//,
     'fastest-levenshtein': /^config\//,
   };
