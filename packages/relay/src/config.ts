@@ -42,6 +42,12 @@ export interface Quotas {
   readonly recordCreates: BucketRule;
   /** All requests about records without an account, together. */
   readonly recordsAnonymous: BucketRule;
+  /** Requests about blobs on the socket, per device. */
+  readonly blobRequests: BucketRule;
+  /** Uploaded bytes, per account. */
+  readonly blobBytes: BucketRule;
+  /** Downloaded bytes, per account with a ticket, else per network prefix. */
+  readonly blobReads: BucketRule;
   /** Credentials for TURN, per device. */
   readonly turn: BucketRule;
   /** Registering and removing delivery tokens and inlets, per account. */
@@ -101,6 +107,21 @@ export interface RelayConfig {
   readonly outBufferBytes: number;
   /** A full window without any acknowledgement for so long closes the socket, in milliseconds. */
   readonly ackTimeoutMs: number;
+  /** Largest blob, in bytes. */
+  readonly blobBytesMax: number;
+  /** What an account may have in all, in bytes. */
+  readonly blobQuotaBytes: number;
+  /** Unfinished uploads of one account. */
+  readonly blobUploadsMax: number;
+  /** Days a whole blob is kept, and how many its owner may ask for. */
+  readonly blobDays: number;
+  readonly blobDaysMax: number;
+  /** Free bytes of the disk below which blobs are refused; at most a tenth of the disk counts. */
+  readonly blobFloorBytes: number;
+  /** Whether reading needs a ticket beside the id: only members read. */
+  readonly blobReadTicket: boolean;
+  /** Web origins whose pages may use blobs; empty for all. */
+  readonly blobOrigins: readonly string[];
   /** Days after which a record that nobody used is deleted. */
   readonly recordDays: number;
   /** `turn:` and `turns:` URLs for clients. Empty: none, and requests are answered `UNSUPPORTED`. */
@@ -166,6 +187,14 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   creditBytes: 1_048_576,
   outBufferBytes: 262_144,
   ackTimeoutMs: 60_000,
+  blobBytesMax: 2 * 1024 ** 3,
+  blobQuotaBytes: 5 * 1024 ** 3,
+  blobUploadsMax: 16,
+  blobDays: 30,
+  blobDaysMax: 365,
+  blobFloorBytes: 5 * 1024 ** 3,
+  blobReadTicket: false,
+  blobOrigins: Object.freeze([]),
   recordDays: 400,
   turnUrls: Object.freeze([]),
   turnSecretFile: undefined,
@@ -188,6 +217,9 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
     recordWrites: { burst: 60, perSecond: 0.5 },
     recordCreates: { burst: 30, perSecond: 1 / 60 },
     recordsAnonymous: { burst: 2_000, perSecond: 100 },
+    blobRequests: { burst: 120, perSecond: 1 },
+    blobBytes: { burst: 1024 ** 3, perSecond: 1024 ** 2 },
+    blobReads: { burst: 8 * 1024 ** 3, perSecond: 8 * 1024 ** 2 },
     turn: { burst: 10, perSecond: 1 / 60 },
     tokens: { burst: 200, perSecond: 0.5 },
     sealedPerToken: { burst: 60, perSecond: 1 },

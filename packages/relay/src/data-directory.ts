@@ -86,7 +86,8 @@ export function temporaryRelayId(crypto: RelayCrypto): RelayId {
   return relayIdOf(crypto, ed25519PublicKey(crypto.randomBytes(32)));
 }
 
-function unwritable(cause: unknown): RelayError {
+/** Why the data directory cannot be used, for an operator. */
+export function unwritable(cause: unknown): RelayError {
   const { code = 'unknown error' } = cause as NodeJS.ErrnoException;
   if (code === 'ENOSPC') {
     return new RelayError('RELAY_DISK_FULL', 'no space left', 'free some disk space', { cause });

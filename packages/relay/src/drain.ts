@@ -33,11 +33,15 @@ export async function drain(drained: Drained, hurry: Promise<void>): Promise<voi
   listening.stopAccepting();
   services.mailboxes.sweeper.stop();
   services.records.sweeper.stop();
+  services.blobs.sweeper.stop();
+  services.blobs.orphanSweeper.stop();
   services.arrivalCheck.stop();
   // Time for everybody to come back one by one; a few need no more than an instant.
   const spreadMs = Math.min(config.drainJitterMs, connections.size * RETURN_MS);
   for (const connection of connections) connection.drain(randomInt(spreadMs + 1));
   const limit = timer(drained, config.drainLimitMs);
+  // Uploads stop where they are, and write down how far they came.
+  await Promise.race([services.transfers?.close(), limit.passed]);
   // A disk that hangs must not hold up the end for ever: what was not confirmed may be lost.
   await Promise.race([writer.flushed(), limit.passed]);
   // The answers to what was committed last are still on their way to their sockets.

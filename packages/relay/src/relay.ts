@@ -3,6 +3,8 @@
  */
 import { MAX_FRAME_BYTES, type RelayId, type StoreError } from '@qasid/protocol/envelope';
 import { type Bus, createLocalBus, LOCAL_NODE } from './bus.js';
+import { openBlobs } from './blobs/choose.js';
+import type { Blobs, DiskSpace } from './blobs/port.js';
 import { type Clock, systemClock } from './clock.js';
 import type { RelayConfig, RelayOptions } from './config.js';
 import { checkConfig, type Profile, profileOf } from './config/check.js';
@@ -15,16 +17,21 @@ import { listenForMetrics, type MetricsListener } from './observe/listener.js';
 import { createLog, type Log } from './observe/log.js';
 import { Metrics } from './observe/metrics.js';
 import { openPush } from './push/open.js';
+import { BlobRoute } from './routes/blobs.js';
 import { httpAnswer } from './routes/http.js';
 import { ClientConnection } from './routes/socket.js';
 import { AddressKeys, type Context, createBudgets } from './service/context.js';
+import type { BlobParts } from './service/blobs.js';
+import { FreeDisk } from './service/free-disk.js';
 import { createServices, type Services } from './service/services.js';
 import { readSharedSecret } from './shared-secret.js';
+import { openTicketKeys } from './service/ticket-keys.js';
 import { GroupCommit } from './store/group-commit.js';
 import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
 import type { OpenedStore } from './store/sqlite.js';
 import type { EngineOptions } from './store/sqlite-engine.js';
+import type { HttpExchange } from './transport/exchange.js';
 import type { Listening, Transport } from './transport/port.js';
 import { certificateEndMs, type TlsFiles, watchCertificate } from './transport/certificate.js';
 import { chooseTransport } from './transport/choose.js';
@@ -65,6 +72,10 @@ export interface RelayParts {
   readonly transport?: Transport;
   /** Counts or records what is computed. */
   readonly crypto?: RelayCrypto;
+  /** Where the bytes of blobs go. */
+  readonly blobs?: Blobs;
+  /** How much room there is for blobs. */
+  readonly freeDisk?: () => Promise<DiskSpace | undefined>;
   /** Wraps the store, e.g. in one that fails. */
   readonly wrapStore?: (store: RelayStore) => RelayStore;
 }
@@ -139,7 +150,14 @@ export async function startRelay(
     budgets: createBudgets(config),
     isDraining: false,
   };
-  const services = createServices(context, turnSecret, push);
+  const blobParts = await createBlobParts(context, parts).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  const services = createServices(context, push, {
+    ...(turnSecret && { turnSecret }),
+    ...(blobParts && { blobParts }),
+  });
   context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';
@@ -172,6 +190,8 @@ export async function startRelay(
   }
   services.mailboxes.sweeper.start();
   services.records.sweeper.start();
+  services.blobs.sweeper.start();
+  services.blobs.orphanSweeper.start();
   services.arrivalCheck.start();
   const { port } = listening;
   log.write('info', 'STARTED', { port, adapter: transportName });
@@ -210,7 +230,8 @@ export async function startRelay(
 }
 
 function createRoutes(services: Services, health: Health, addresses: AddressKeys) {
-  const { context, connections } = services;
+  const { context, connections, transfers, blobs } = services;
+  const blobRoute = transfers && new BlobRoute({ context, desk: blobs, transfers, addresses });
   return {
     open: (socket: ConstructorParameters<typeof ClientConnection>[1], address: string) => {
       context.log.write('debug', 'SOCKET_OPEN');
@@ -219,6 +240,25 @@ function createRoutes(services: Services, health: Health, addresses: AddressKeys
       return connection;
     },
     get: (path: string) => httpAnswer(health, path),
+    exchange: (exchange: HttpExchange) => {
+      if (blobRoute) blobRoute.exchange(exchange);
+      else exchange.answer(404, {}, 'not found\n');
+    },
+  };
+}
+
+async function createBlobParts(
+  context: Context,
+  parts: RelayParts,
+): Promise<BlobParts | undefined> {
+  const { config, clock, crypto } = context;
+  const blobs = parts.blobs ?? (await openBlobs(config));
+  if (blobs === undefined) return undefined;
+  const space = parts.freeDisk ?? (() => blobs.space());
+  return {
+    blobs,
+    tickets: openTicketKeys(crypto, clock, config.directory),
+    disk: new FreeDisk(clock, config.blobFloorBytes, space),
   };
 }
 

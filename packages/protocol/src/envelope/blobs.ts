@@ -1,7 +1,7 @@
 /**
  * 12 Envelope. Tickets for blobs, and credentials for a TURN server: asked on the socket, used elsewhere.
  *
- * Schema: schema/relay.proto. The bytes of a blob travel over HTTP (spec/13-relay.md §10), never in frames.
+ * Schema: schema/relay.proto. The bytes of a blob travel over HTTP (spec/13-relay.md §14), never in frames.
  */
 import type { Bytes } from '../bytes.js';
 import { BLOB_ID_BYTES, MAX_TICKET_BYTES, MAX_TURN_URLS } from '../limits.js';

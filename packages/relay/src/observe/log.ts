@@ -47,7 +47,10 @@ export type LogEvent =
   | 'MIGRATED'
   | 'REQUEST_FAULT'
   | 'STORE_FATAL'
-  | 'WORKER_EXIT';
+  | 'WORKER_EXIT'
+  | 'HTTP_REQUEST'
+  | 'BLOBS_FULL'
+  | 'BLOB_FAULT';
 
 /** One line: an event with fields. */
 export interface Log {

@@ -237,7 +237,7 @@ export class ClientConnection implements SocketHandler {
   }
 
   #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
-    const { accounts, prekeys, tokens, turn, wakeUps } = this.#services;
+    const { accounts, blobs, prekeys, tokens, turn, wakeUps } = this.#services;
     switch (op.kind) {
       case 'putToken':
         return tokens.put(who, op);
@@ -261,6 +261,10 @@ export class ClientConnection implements SocketHandler {
         return wakeUps.put(who, op);
       case 'pushInfo':
         return wakeUps.info();
+      case 'blobCreate':
+        return blobs.create(who, op);
+      case 'blob':
+        return blobs.answer(who, op);
       case 'turn':
         return turn.credentials(who);
       case 'setUsername':

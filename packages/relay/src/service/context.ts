@@ -53,12 +53,15 @@ export interface Budgets {
   readonly recordWrites: BucketTable;
   readonly recordCreates: BucketTable;
   readonly recordsAnonymous: BucketTable;
+  readonly blobRequests: BucketTable;
+  readonly blobBytes: BucketTable;
+  readonly blobReads: BucketTable;
   readonly turn: BucketTable;
-  /** Listening on a loopback address only: all peers look the same. */
-  readonly isLoopback: boolean;
   readonly tokens: BucketTable;
   readonly sealedPerToken: BucketTable;
   readonly sealedPerAddress: BucketTable | undefined;
+  /** Listening on loopback without a proxy: all peers look the same. */
+  readonly hasOneAddress: boolean;
 }
 
 /** Fresh budgets. */
@@ -86,11 +89,14 @@ export function createBudgets(config: RelayConfig): Budgets {
     recordWrites: new BucketTable(quotas.recordWrites),
     recordCreates: new BucketTable(quotas.recordCreates),
     recordsAnonymous: new BucketTable(quotas.recordsAnonymous, 1),
+    blobRequests: new BucketTable(quotas.blobRequests),
+    blobBytes: new BucketTable(quotas.blobBytes),
+    blobReads: new BucketTable(quotas.blobReads),
     turn: new BucketTable(quotas.turn),
-    isLoopback: isLoopback(config.host),
     tokens: new BucketTable(quotas.tokens),
     sealedPerToken: new BucketTable(quotas.sealedPerToken),
     sealedPerAddress: hasOneAddress ? undefined : new BucketTable(quotas.sealedPerAddress),
+    hasOneAddress,
   };
 }
 

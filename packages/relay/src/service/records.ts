@@ -95,7 +95,7 @@ export class Records {
     const anonymous = who.hasAccount ? 0 : budgets.recordsAnonymous.take('', 1, nowMs);
     if (anonymous > 0) return refused('RATE_LIMITED', anonymous);
     // On loopback the anonymous cannot be told apart: the budget of all of them must do.
-    if (!who.hasAccount && budgets.isLoopback) return undefined;
+    if (!who.hasAccount && budgets.hasOneAddress) return undefined;
     const wait = this.#table(op).take(who.budget, 1, nowMs);
     return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
   }

@@ -5,6 +5,7 @@ import type { PushWays } from '../push/open.js';
 import { Accounts } from './accounts.js';
 import { Anonymous } from './anonymous.js';
 import { ArrivalCheck } from './arrival-check.js';
+import { BlobDesk, type BlobParts } from './blobs.js';
 import type { Context } from './context.js';
 import { Mailboxes } from './mailboxes.js';
 import { Prekeys } from './prekeys.js';
@@ -14,6 +15,7 @@ import { Turn } from './turn.js';
 import { WakeUps } from './wake-ups.js';
 import { Rendezvous } from './rendezvous.js';
 import { Tokens } from './tokens.js';
+import { Transfers } from './uploads.js';
 
 /** A connection, as far as shutting down needs it. */
 export interface Drainable {
@@ -37,21 +39,32 @@ export interface Services {
   readonly anonymous: Anonymous;
   readonly arrivalCheck: ArrivalCheck;
   readonly records: Records;
+  readonly blobs: BlobDesk;
+  /** The bytes of blobs, in a relay that has them. */
+  readonly transfers: Transfers | undefined;
   readonly turn: Turn;
   readonly rendezvous: Rendezvous;
   readonly connections: Set<Drainable>;
 }
 
-/** The services over `context`. `turnSecret`: shared with the TURN server, if there is one. */
+/** What only some relays have. */
+export interface OptionalParts {
+  /** Shared with the TURN server. */
+  readonly turnSecret?: Uint8Array;
+  readonly blobParts?: BlobParts;
+}
+
+/** The services over `context`. */
 export function createServices(
   context: Context,
-  turnSecret: Uint8Array | undefined,
   push: PushWays,
+  { turnSecret, blobParts }: OptionalParts,
 ): Services {
   const presence = new Presence();
   const wakeUps = new WakeUps(context, presence, push);
   const mailboxes = new Mailboxes(context, presence, wakeUps);
   const prekeys = new Prekeys(context, presence);
+  const blobs = new BlobDesk(context, blobParts);
   return {
     context,
     presence,
@@ -63,6 +76,8 @@ export function createServices(
     anonymous: new Anonymous(context, mailboxes, prekeys),
     arrivalCheck: new ArrivalCheck(context, presence),
     records: new Records(context),
+    blobs,
+    transfers: blobParts && new Transfers(context, blobParts, blobs),
     turn: new Turn(context, turnSecret),
     rendezvous: new Rendezvous(context),
     connections: new Set(),

@@ -17,6 +17,8 @@ export interface SweeperOptions {
   readonly log: Log;
   /** Between two rounds, in milliseconds. */
   readonly everyMs: number;
+  /** Before the first round; `everyMs` if not given. */
+  readonly firstMs?: number;
   /** One slice. A rejection ends the round; whoever failed has reported it. */
   readonly slice: () => Promise<SweepSlice>;
 }
@@ -38,7 +40,7 @@ export class Sweeper {
 
   start(): void {
     this.#isRunning = true;
-    this.#schedule(this.#options.everyMs);
+    this.#schedule(this.#options.firstMs ?? this.#options.everyMs);
   }
 
   stop(): void {

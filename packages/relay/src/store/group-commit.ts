@@ -252,6 +252,7 @@ function sizeOf(write: Write): { readonly parts: number; readonly bytes: number 
     return { parts, bytes };
   }
   if (FREEING.has(write.kind)) return { parts: 0, bytes: 0 };
+  if (write.kind === 'advanceBlob') return { parts: 1, bytes: write.state.length + 256 };
   if (write.kind === 'putRecord') return { parts: 1, bytes: write.value.length + 256 };
   return { parts: 1, bytes: 4_096 };
 }
@@ -262,6 +263,8 @@ const FREEING: ReadonlySet<Write['kind']> = new Set<Write['kind']>([
   'sweep',
   'deleteRecord',
   'sweepRecords',
+  'removeBlob',
+  'sweepBlobs',
 ]);
 
 /** One commit. Lower: more fsyncs. Higher: those who came first wait for those who came last. */

@@ -6,6 +6,7 @@
 import type { AccountId, PublicPrekey, SignedPublicPrekey } from '@qasid/protocol/envelope';
 import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
 import { checkAddressing } from '../protocol/addressing.js';
+import { MemoryBlobs } from './memory-blobs.js';
 import { MemoryRecords } from './memory-records.js';
 import { judgeDeviceChange, repeatedRegistration } from './account-rules.js';
 import { MemoryTokens } from './memory-tokens.js';
@@ -68,6 +69,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
     arrivals: async (afterSeq, throughSeq) => store.arrivals(afterSeq, throughSeq),
     prekeyCounts: async (mailbox) => store.counts(mailbox),
     pushTarget: async (mailbox) => store.pushTarget(mailbox),
+    blob: async (key) => store.blobs.row(key),
     record: async (key) => store.records.get(key),
     token: async (id) => store.tokens.get(id),
     tokens: async (account) => store.tokens.of(account),
@@ -77,6 +79,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
 }
 
 class MemoryStore {
+  readonly blobs = new MemoryBlobs();
   readonly records = new MemoryRecords();
   readonly usernames = new Map<string, AccountId>();
   readonly tokens = new MemoryTokens((mailbox) => this.#mailboxes.has(mailbox));
@@ -114,6 +117,7 @@ class MemoryStore {
       case 'setUsername':
         return this.#setUsername(write);
       case 'deleteAccount':
+        this.blobs.dropAccount(write.account);
         return this.#deleteAccount(write);
       case 'putPrekeys': {
         const mailbox = this.#mailboxes.get(write.mailbox);
@@ -159,8 +163,13 @@ class MemoryStore {
         const nextSeq = rows.length < write.limit ? undefined : rows.at(-1)?.row.seq;
         return { kind: 'swept', deleted, nextSeq };
       }
-      default:
+      case 'putRecord':
+      case 'deleteRecord':
+      case 'touchRecord':
+      case 'sweepRecords':
         return this.records.apply(write);
+      default:
+        return this.blobs.apply(write);
     }
   }
 

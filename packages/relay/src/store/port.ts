@@ -16,6 +16,7 @@ import {
   StoreError,
   type TokenTerms,
 } from '@qasid/protocol/envelope';
+import type { BlobResults, BlobRow, BlobWrite } from './port-blobs.js';
 import type { RecordResults, RecordRow, RecordWrite } from './port-records.js';
 
 /** The relay's own number of a mailbox; never reused, known to no client. */
@@ -186,7 +187,8 @@ export type Write =
   | SweepWrite
   | ProbeWrite
   | PutPushWrite
-  | RecordWrite;
+  | RecordWrite
+  | BlobWrite;
 
 /** Where one part went. `seq` 0: it was a repeat of one that is stored, or was until it was acknowledged. */
 export interface Placement {
@@ -207,7 +209,7 @@ export interface PrekeyStock {
 }
 
 /** Outcome of a change, by its kind. */
-export interface WriteResults extends RecordResults {
+export interface WriteResults extends RecordResults, BlobResults {
   append:
     | { readonly kind: 'stored'; readonly placements: readonly Placement[] }
     | { readonly kind: 'mismatch'; readonly missing: number[]; readonly extra: number[] }
@@ -371,6 +373,8 @@ export interface RelayStore {
   token(id: Uint8Array): Promise<TokenRow | undefined>;
   /** Those of an account, by id. */
   tokens(account: AccountId): Promise<readonly TokenRow[]>;
+  /** @param key - SHA-256 of the blob's id. */
+  blob(key: Uint8Array): Promise<BlobRow | undefined>;
   totals(): Promise<StoreTotals>;
   /** Flush and release. */
   close(): Promise<void>;

@@ -29,10 +29,12 @@ import {
   type Write,
   type WriteResults,
 } from './port.js';
+import type { BlobRow } from './port-blobs.js';
 import type { RecordRow } from './port-records.js';
 import { epochOf } from './sqlite-backup.js';
 import { SqliteAccounts } from './sqlite-accounts.js';
 import { openDatabase, type SqliteOptions, storeError } from './sqlite-open.js';
+import { SqliteBlobs } from './sqlite-blobs.js';
 import { SqlitePrekeys } from './sqlite-prekeys.js';
 import { SqliteQueue } from './sqlite-queue.js';
 import { SqlitePush } from './sqlite-push.js';
@@ -66,6 +68,7 @@ export class SqliteEngine {
   readonly #tokens: SqliteTokens;
   readonly #push: SqlitePush;
   readonly #queue: SqliteQueue;
+  readonly #blobs: SqliteBlobs;
   readonly #memory: MailboxMemory;
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
@@ -89,6 +92,7 @@ export class SqliteEngine {
     this.#records = new SqliteRecords(db);
     this.#tokens = new SqliteTokens(db);
     this.#push = new SqlitePush(db);
+    this.#blobs = new SqliteBlobs(db);
     this.#queue = new SqliteQueue(db);
     this.#memory = new MailboxMemory((mailbox) => this.#queue.ids(mailbox), REPEAT_MEMORY_MS);
     this.#queue.load(this.#monotonicMs(), (...found) => this.#memory.prime(...found));
@@ -164,6 +168,10 @@ export class SqliteEngine {
     return this.#prekeys.counts(mailbox);
   }
 
+  blob(key: Uint8Array): BlobRow | undefined {
+    return this.#blobs.row(key);
+  }
+
   record(key: Uint8Array): RecordRow | undefined {
     return this.#records.get(key);
   }
@@ -216,6 +224,7 @@ export class SqliteEngine {
       case 'setUsername':
         return this.#accounts.setUsername(write);
       case 'deleteAccount':
+        this.#blobs.dropAccount(write.account);
         this.#mustTruncate = true;
         return this.#accounts.deleteAccount(write);
       case 'putPrekeys':
@@ -229,8 +238,13 @@ export class SqliteEngine {
       case 'probe':
         this.#sql.probe.run(write.value);
         return { kind: 'probed' };
-      default:
+      case 'putRecord':
+      case 'deleteRecord':
+      case 'touchRecord':
+      case 'sweepRecords':
         return this.#records.apply(write);
+      default:
+        return this.#blobs.apply(write);
     }
   }
 

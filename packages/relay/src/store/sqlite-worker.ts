@@ -18,6 +18,7 @@ export type WorkerCall =
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
   | { readonly method: 'arrivals'; readonly args: Parameters<SqliteEngine['arrivals']> }
   | { readonly method: 'prekeyCounts' | 'pushTarget'; readonly mailbox: number }
+  | { readonly method: 'blob'; readonly key: Uint8Array }
   | { readonly method: 'record'; readonly key: Uint8Array }
   | { readonly method: 'token'; readonly tokenId: Uint8Array }
   | { readonly method: 'tokens'; readonly account: Parameters<SqliteEngine['tokens']>[0] }
@@ -62,6 +63,8 @@ function perform(engine: SqliteEngine, call: WorkerCall): unknown {
       return engine.prekeyCounts(call.mailbox);
     case 'pushTarget':
       return engine.pushTarget(call.mailbox);
+    case 'blob':
+      return engine.blob(call.key);
     case 'record':
       return engine.record(call.key);
     case 'token':

@@ -30,6 +30,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
     arrivals: (afterSeq, throughSeq) => run(() => engine.arrivals(afterSeq, throughSeq)),
     prekeyCounts: (mailbox) => run(() => engine.prekeyCounts(mailbox)),
     pushTarget: (mailbox) => run(() => engine.pushTarget(mailbox)),
+    blob: (key) => run(() => engine.blob(key)),
     record: (key) => run(() => engine.record(key)),
     token: (id) => run(() => engine.token(id)),
     tokens: (account) => run(() => engine.tokens(account)),

@@ -71,6 +71,7 @@ function createProxy(worker: Worker): RelayStore {
     arrivals: (...args) => call({ method: 'arrivals', args }),
     prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
     pushTarget: (mailbox) => call({ method: 'pushTarget', mailbox }),
+    blob: (key) => call({ method: 'blob', key }),
     record: (key) => call({ method: 'record', key }),
     token: (tokenId) => call({ method: 'token', tokenId }),
     tokens: (account) => call({ method: 'tokens', account }),

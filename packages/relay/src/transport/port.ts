@@ -6,6 +6,7 @@
 
 import type { TlsFiles } from './certificate.js';
 import type { AddressOf } from './peer-address.js';
+import type { HttpExchange } from './exchange.js';
 
 /** What became of bytes that were to be sent. `dropped`: they are gone, close the socket. */
 export type SendOutcome = 'sent' | 'queued' | 'dropped';
@@ -39,8 +40,10 @@ export interface HttpAnswer {
 export interface Routes {
   /** @param address - Of the peer, as text; for rate limits only, never kept. */
   open(socket: Socket, address: string): SocketHandler;
-  /** GET of a path. */
+  /** GET of a path that is no exchange. */
   get(path: string): HttpAnswer;
+  /** A request below `EXCHANGE_PREFIX`. Must not throw. */
+  exchange(exchange: HttpExchange): void;
 }
 
 /** Where and how to listen. */

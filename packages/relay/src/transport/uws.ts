@@ -16,6 +16,7 @@ import type {
 } from 'uWebSockets.js';
 import type { RelayError } from '../errors.js';
 import { readCertificate } from './certificate.js';
+import { EXCHANGE_PREFIX } from './exchange.js';
 import { listenError } from './listen-error.js';
 import {
   IDLE_SECONDS_MAX,
@@ -27,6 +28,7 @@ import {
   SUBPROTOCOL,
   type Transport,
 } from './port.js';
+import { uwsExchange } from './uws-http.js';
 
 type Uws = typeof import('uWebSockets.js');
 
@@ -135,7 +137,11 @@ function createApp(uws: Uws, options: ListenOptions, routes: Routes): TemplatedA
       data.handler?.closed(code);
     },
   });
-  app.any('/*', (response, request) => answer(response, request, routes));
+  app.any('/*', (response, request) => {
+    if (request.getUrl().startsWith(EXCHANGE_PREFIX)) {
+      routes.exchange(uwsExchange(response, request, options.addressOf));
+    } else answer(response, request, routes);
+  });
   return app;
 }
 

@@ -6,6 +6,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { readCertificate, TLS_VERSION_MIN, type TlsFiles } from './certificate.js';
+import { EXCHANGE_PREFIX } from './exchange.js';
 import { listenError } from './listen-error.js';
 import {
   IDLE_SECONDS_MAX,
@@ -16,6 +17,7 @@ import {
   SUBPROTOCOL,
   type Transport,
 } from './port.js';
+import { nodeExchange } from './ws-http.js';
 
 /** The transport. */
 export const wsTransport: Transport = {
@@ -26,6 +28,10 @@ export const wsTransport: Transport = {
 async function listen(options: ListenOptions, routes: Routes): Promise<Listening> {
   const { server, reloadTls } = serverOf(options.tls, (request, response) => {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+    if (path.startsWith(EXCHANGE_PREFIX)) {
+      routes.exchange(nodeExchange(request, response, options.addressOf));
+      return;
+    }
     const answer =
       request.method === 'GET' ? routes.get(path) : ({ status: 404, body: '' } as const);
     response.writeHead(answer.status, {
@@ -35,6 +41,8 @@ async function listen(options: ListenOptions, routes: Routes): Promise<Listening
     response.end(answer.body);
   });
   server.headersTimeout = 10_000;
+  // A large upload takes as long as it takes; exchanges are cut when nothing comes any more.
+  server.requestTimeout = 0;
   const sockets = new WebSocketServer({
     server,
     maxPayload: options.frameBytesMax,

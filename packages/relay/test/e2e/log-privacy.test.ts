@@ -6,6 +6,7 @@ import { provider } from '@qasid/protocol/crypto/node';
 import { accountText } from '@qasid/protocol/envelope';
 import { createLog, NO_QUOTAS, startRelay } from '@qasid/relay';
 import t from 'tap';
+import { askBlob, blobUrl, download, patch, upload } from '../support/blobs.js';
 import { fakePrekeys, newPerson, part, sendOp, TestClient } from '../support/client.js';
 import { entryFor, manyOp, newGrant, sealedOp } from '../support/sealed.js';
 
@@ -33,6 +34,7 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   const b = await TestClient.register(relay.url, bob, { username: 'bob-in-the-log', prekeys });
   const marker = provider.randomBytes(48);
   const clientId = provider.randomBytes(16);
+  const stranger = provider.randomBytes(32);
   await a.ask({ kind: 'lookup', username: 'bob-in-the-log' });
   await a.ask({ kind: 'lookup', username: 'nobody-in-the-log' });
   await a.ask({ kind: 'takePrekeys', account: bob.account, devices: [] });
@@ -54,6 +56,17 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   t.equal((await nobody.ask(many)).code, 'SOME_FAILED');
   await nobody.ask({ kind: 'devices', account: bob.account, ...token.credential });
   await b.ask({ kind: 'removeToken', id: token.put.id });
+  const blob = await upload(relay.url, a, marker);
+  await download(`${blob.url}?marker`, { 'qasid-ticket': blob.ticket });
+  await patch(blob, 3, marker);
+  await download(blobUrl(relay.url, clientId));
+  await askBlob(b, 'delete', blob.id, stranger);
+  const recordId = provider.randomBytes(32);
+  const capability = provider.randomBytes(32);
+  const put = { kind: 'recordPut', id: recordId, capability, value: marker } as const;
+  await a.ask({ ...put, expectedVersion: 0 });
+  await b.ask({ kind: 'recordGet', id: recordId });
+  await askBlob(a, 'delete', blob.id, blob.capability);
   const wrong = await TestClient.connect(relay.url);
   await wrong.auth({ ...bob, auth: provider.ed25519KeyPair() });
   const hostile = await TestClient.connect(relay.url);
@@ -92,6 +105,12 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     'sealed bytes': sealed.subarray(0, 12),
     'client id of a message to many': many.clientId,
     'message to many': many.message.subarray(80, 100),
+    'blob id': blob.id,
+    'blob name': provider.sha256(blob.id),
+    'blob capability': blob.capability,
+    'blob ticket': Buffer.from(blob.ticket, 'base64url'),
+    'record id': recordId,
+    'record capability': capability,
   };
   for (const [name, bytes] of Object.entries(secrets)) {
     for (const spelling of spellings(bytes)) {

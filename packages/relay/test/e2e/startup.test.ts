@@ -272,9 +272,10 @@ t.test('ATK-I17 an acknowledged envelope is not left in the files', async (t) =>
   await new Promise((resolve) => setTimeout(resolve, 150));
   t.equal((await relay.totals()).envelopes, 0);
   await relay.close();
-  for (const name of readdirSync(directory)) {
-    const bytes = readFileSync(join(directory, name));
-    t.equal(bytes.includes(marker), false, name);
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const bytes = readFileSync(join(directory, entry.name));
+    t.equal(bytes.includes(marker), false, entry.name);
   }
 });
 

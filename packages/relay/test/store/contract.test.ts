@@ -12,6 +12,7 @@ import { seededRandom } from '../support/random.js';
 import { accountContract } from '../support/account-contract.js';
 import { type Adapter, storeContract } from '../support/store-contract.js';
 import { pushContract } from '../support/store-contract-push.js';
+import { blobRowContract } from '../support/store-contract-blobs.js';
 import { recordContract } from '../support/store-contract-records.js';
 import { tokenContract } from '../support/store-contract-tokens.js';
 import { storeUnderFaults } from '../support/store-faults.js';
@@ -92,6 +93,7 @@ for (const [name, adapter] of Object.entries(adapters)) {
     accountContract(t, adapter);
     tokenContract(t, adapter);
     pushContract(t, adapter);
+    blobRowContract(t, adapter);
   });
   t.test(`${name}, refused at random and tried again`, async (t) => {
     storeContract(t, behindFaults(adapter));
@@ -99,6 +101,7 @@ for (const [name, adapter] of Object.entries(adapters)) {
     accountContract(t, behindFaults(adapter));
     tokenContract(t, behindFaults(adapter));
     pushContract(t, behindFaults(adapter));
+    blobRowContract(t, behindFaults(adapter));
   });
   t.test(`ATK-I13 ${name}: answers get lost, nothing else does`, async (t) => {
     await storeUnderFaults(t, adapter, { failBefore: 0.1, failAfter: 0.15, delay: 0.2 }, 4_711);

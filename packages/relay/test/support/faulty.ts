@@ -94,6 +94,10 @@ export class FaultyStore implements RelayStore {
     return this.inner.pushTarget(mailbox);
   }
 
+  blob(key: Uint8Array): ReturnType<RelayStore['blob']> {
+    return this.inner.blob(key);
+  }
+
   record(key: Uint8Array): ReturnType<RelayStore['record']> {
     return this.inner.record(key);
   }
