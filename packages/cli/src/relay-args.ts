@@ -1,8 +1,9 @@
 /**
  * The command line of the relay's commands: `qasid relay …`.
  */
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
+import type { CostOptions } from './commands/relay-cost.js';
 import type { Context } from './context.js';
 import type { ExitCode } from './exit-codes.js';
 
@@ -48,6 +49,19 @@ export function addRelayCommands(
       finish(await relayCheckConfig(context(), { ...options, ...(file && { config: file }) }));
     });
   relay
+    .command('cost')
+    .description('what 1 000 users cost, from the counters of a running relay')
+    .option('--metrics <url>', 'its metrics', 'http://127.0.0.1:9464/metrics')
+    .addOption(new Option('--users <n>', 'who use it, instead of all accounts').argParser(amount))
+    .addOption(new Option('--traffic-price <p>', 'of a GB that is sent').argParser(amount))
+    .addOption(new Option('--cpu-price <p>', 'of an hour of one CPU').argParser(amount))
+    .addOption(new Option('--disk-price <p>', 'of a GB for a month').argParser(amount))
+    .addOption(new Option('--machine-price <p>', 'of the machine for a month').argParser(amount))
+    .action(async (options: CostOptions) => {
+      const { relayCost } = await import('./commands/relay-cost.js');
+      finish(await relayCost(context(), options));
+    });
+  relay
     .command('show')
     .description('show what a relay has stored, as its operator sees it')
     .option('--data <directory>', 'its folder (default: relay in QASID_HOME)')
@@ -91,6 +105,12 @@ function withSources(command: Command): Command {
     .option('--listen <address>', 'host:port; port 0 takes a free one')
     .option('--data <directory>', 'where to keep its database (default: relay in QASID_HOME)')
     .option('--set <name=value>', 'any other option of the file', collect);
+}
+
+function amount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('not a number');
+  return value;
 }
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {
