@@ -21,6 +21,7 @@ const ENTRIES = [
   { folder: 'packages/client-sdk', entry: 'dist/index.d.ts', report: 'client-sdk' },
   { folder: 'packages/client-sdk', entry: 'dist/node.d.ts', report: 'node' },
   { folder: 'packages/client-sdk', entry: 'dist/browser.d.ts', report: 'browser' },
+  { folder: 'packages/client-sdk', entry: 'dist/testing.d.ts', report: 'testing' },
 ];
 
 const write = process.argv.includes('--write');

@@ -32,7 +32,7 @@ t.test('./browser reaches nothing of Node', async (t) => {
 
 t.test('only what ./node or ./browser reaches may use drivers', async (t) => {
   const portable = reach(graph, 'index.ts').files;
-  const allowed = ['ws', 'better-sqlite3', 'idb', '@noble/hashes'];
+  const allowed = ['ws', 'better-sqlite3', 'idb', '@noble/hashes', '@qasid/relay'];
   const wrong: string[] = [];
   for (const [file, edges] of graph) {
     for (const { specifier, file: target, type } of edges) {
@@ -44,10 +44,19 @@ t.test('only what ./node or ./browser reaches may use drivers', async (t) => {
   t.strictSame(wrong, []);
 });
 
-t.test('the SDK never imports the relay', async (t) => {
+t.test('ATK-A04 nothing but ./testing reaches randomness that repeats', async (t) => {
+  for (const entry of ['index.ts', 'node.ts', 'browser.ts']) {
+    const found = [...reach(graph, entry).files].filter((file) => file.startsWith('testing'));
+    t.strictSame(found, [], entry);
+  }
+  t.ok(reach(graph, 'testing.ts').files.has('testing/random.ts'));
+});
+
+t.test('the SDK never imports the relay; only its testing kit does', async (t) => {
   for (const [file, edges] of graph) {
     for (const { specifier } of edges) {
-      if (specifier.startsWith('@qasid/relay')) t.fail(`${file} imports ${specifier}`);
+      const isKit = file === 'testing/world.ts';
+      if (specifier.startsWith('@qasid/relay') && !isKit) t.fail(`${file} imports ${specifier}`);
     }
   }
   t.pass(`${graph.size} files looked at`);
