@@ -31,6 +31,7 @@ import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
 import type { OpenedStore } from './store/sqlite.js';
 import type { EngineOptions } from './store/sqlite-engine.js';
+import type { WorkerEvents } from './store/worker-store.js';
 import type { HttpExchange } from './transport/exchange.js';
 import type { Listening, Transport } from './transport/port.js';
 import { certificateEndMs, type TlsFiles, watchCertificate } from './transport/certificate.js';
@@ -97,8 +98,12 @@ export async function startRelay(
     config.directory === undefined
       ? temporaryRelayId(crypto)
       : loadRelayId(config.directory, crypto);
+<<<<<<< HEAD
   const push = await openPush(config, clock);
   const opened = await openStore(config, log);
+=======
+  const opened = await openStore(config, log, (error) => fail(error));
+>>>>>>> e96f799 (relay: a dead store thread is replaced once, damage stays in its mailbox, a jumped clock is believed after a day)
   const store = parts.wrapStore?.(opened.store) ?? opened.store;
   let announceFailure: (error: RelayError) => void = () => undefined;
   const failed = new Promise<RelayError>((resolve) => {
@@ -135,7 +140,7 @@ export async function startRelay(
   });
   const tls = tlsFilesOf(config);
   const { directory, diskFloorBytes } = config;
-  const health = new Health({ clock, writer, directory, diskFloorBytes });
+  const health = new Health({ clock, writer, store, directory, diskFloorBytes });
   const context: Context = {
     config,
     relayId,
@@ -306,6 +311,7 @@ async function listenForWatchers(
 async function openStore(
   config: RelayConfig,
   log: Log,
+  ended: (error: StoreError) => void,
 ): Promise<{ readonly store: RelayStore; readonly epoch: number }> {
   const quota = { envelopesMax: config.mailboxEnvelopesMax, bytesMax: config.mailboxBytesMax };
   if (config.store === 'memory' || config.directory === undefined) {
@@ -313,17 +319,24 @@ async function openStore(
   }
   const { directory, synchronous, storeThread } = config;
   const options = { directory, synchronous, quota };
-  const { store, report } = await openSqlite(storeThread, options);
+  const { store, report } = await openSqlite(storeThread, options, {
+    restarting: () => log.write('error', 'WORKER_EXIT'),
+    ended,
+  });
   if (report.migrated > 0) log.write('info', 'MIGRATED', { schema: report.schema });
   if (report.checkSkipped) log.write('warn', 'CHECK_SKIPPED');
   return { store, epoch: report.epoch };
 }
 
 /** The driver is loaded only when it is used. */
-async function openSqlite(thread: 'main' | 'worker', options: EngineOptions): Promise<OpenedStore> {
+async function openSqlite(
+  thread: 'main' | 'worker',
+  options: EngineOptions,
+  events: WorkerEvents,
+): Promise<OpenedStore> {
   if (thread === 'worker') {
     const { openWorkerStore } = await import('./store/worker-store.js');
-    return openWorkerStore(options);
+    return openWorkerStore(options, events);
   }
   const { openSqliteStore } = await import('./store/sqlite.js');
   return openSqliteStore(options);

@@ -1,17 +1,19 @@
 /**
  * 13 Relay §8. Whether the process lives, and whether sends are taken.
  *
- * Alive: the event loop turned within the last 5 s. Ready: not draining, room in the commit queue, a commit
+ * Alive: the event loop turned within the last 5 s. Ready: not draining, the store up, room in the commit queue, a commit
  * lately took less than 2 s (on an idle relay one is made to see), and the disk has more free than its floor.
  */
 import { statfs } from 'node:fs/promises';
 import type { Cancel, Clock } from '../clock.js';
 import type { GroupCommit } from '../store/group-commit.js';
+import type { RelayStore } from '../store/port.js';
 
 /** What health is about. */
 export interface HealthSources {
   readonly clock: Clock;
   readonly writer: GroupCommit;
+  readonly store: RelayStore;
   /** Where the data are; undefined when they are in memory. */
   readonly directory: string | undefined;
   readonly diskFloorBytes: number;
@@ -61,8 +63,8 @@ export class Health {
 
   /** Whether sends are taken. */
   get isReady(): boolean {
-    const { writer, diskFloorBytes } = this.#sources;
-    if (this.isDraining || writer.isFull || writer.isFailed) return false;
+    const { writer, store, diskFloorBytes } = this.#sources;
+    if (this.isDraining || !store.isUp || writer.isFull || writer.isFailed) return false;
     if (!this.#isCommitGood || this.#isProbeLate) return false;
     return this.diskFreeBytes === undefined || this.diskFreeBytes >= diskFloorBytes;
   }

@@ -24,12 +24,16 @@ export interface SweeperOptions {
 }
 
 /**
- * Runs slices until nothing is left, and again later. While the wall clock has moved against the monotonic
- * one since the start, nothing expires on its word.
+ * Runs slices until nothing is left, and again later. When the wall clock moves against the monotonic one,
+ * nothing expires on its word until it has kept its new time for a day, or the relay is started again, which
+ * is how an operator says that the clock is right.
  */
 export class Sweeper {
   readonly #options: SweeperOptions;
-  readonly #offsetMs: number;
+  /** Wall minus monotonic time that is believed: a jump shows as a difference. */
+  #offsetMs: number;
+  /** What it is after a jump, and since when. */
+  #jump: { readonly offsetMs: number; readonly sinceMs: number } | undefined;
   #timer: Cancel | undefined;
   #isRunning = false;
 
@@ -57,7 +61,7 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     const { log, everyMs, slice } = this.#options;
     let delayMs = everyMs;
-    if (Math.abs(this.#offset() - this.#offsetMs) > CLOCK_JUMP_MAX_MS) {
+    if (!this.#isClockTrusted()) {
       log.write('error', 'SWEEP_PAUSED');
     } else {
       try {
@@ -71,10 +75,30 @@ export class Sweeper {
     this.#schedule(delayMs);
   }
 
+  #isClockTrusted(): boolean {
+    const offsetMs = this.#offset();
+    if (isNear(offsetMs, this.#offsetMs)) {
+      this.#jump = undefined;
+      return true;
+    }
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#jump === undefined || !isNear(offsetMs, this.#jump.offsetMs)) {
+      this.#jump = { offsetMs, sinceMs: nowMs };
+    }
+    if (nowMs - this.#jump.sinceMs < CLOCK_STABLE_MS) return false;
+    this.#offsetMs = offsetMs;
+    this.#jump = undefined;
+    return true;
+  }
+
   #offset(): number {
     const { clock } = this.#options;
     return clock.nowMs() - clock.monotonicMs();
   }
+}
+
+function isNear(a: number, b: number): boolean {
+  return Math.abs(a - b) <= CLOCK_JUMP_MAX_MS;
 }
 
 /** Rows in one slice. Higher: sends wait behind it. */
@@ -82,3 +106,6 @@ export const SWEEP_ROWS = 500;
 
 const SLICE_MS = 50;
 const CLOCK_JUMP_MAX_MS = 60 * 60 * 1000;
+
+/** Lower: a wrong clock expires mail sooner. Higher: mail is kept longer after one was set right. */
+const CLOCK_STABLE_MS = 24 * 60 * 60 * 1000;

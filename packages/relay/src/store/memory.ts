@@ -61,6 +61,7 @@ export interface MemoryStoreOptions {
 export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
   const store = new MemoryStore(options);
   return {
+    isUp: true,
     commit: async (writes) => writes.map((write) => store.apply(write)),
     account: async (account) => store.account(account),
     lookup: async (username) => store.usernames.get(username),

@@ -344,13 +344,15 @@ export interface MailboxQuota {
 }
 
 /**
- * The state on disk is unknown: a write to the device failed, or what was read makes no sense. Whoever
- * gets this confirms nothing any more and ends the process.
+ * The state on disk is unknown: a write to the device failed. Whoever gets this confirms nothing any more
+ * and ends the process.
  */
 export class FatalStoreError extends StoreError {}
 
 /** The port. Every promise rejects with a StoreError; after one, nothing of that call has happened. */
 export interface RelayStore {
+  /** Whether calls are being done now; otherwise they wait, for a moment. */
+  readonly isUp: boolean;
   /** All of it, durable when it resolves, or none of it. Results in the order of `writes`. */
   commit(writes: readonly Write[]): Promise<readonly WriteResults[Write['kind']][]>;
   account(account: AccountId): Promise<AccountRow | undefined>;

@@ -75,7 +75,8 @@ export function storeError(error: unknown): StoreError {
   const options = { cause: error };
   if (code.startsWith('SQLITE_FULL')) return new StoreError('STORE_FULL', 'disk full', options);
   if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
-    return new FatalStoreError('STORE_CORRUPT', 'database is damaged', options);
+    // The transaction is undone, and the damage is where it is: other mailboxes go on.
+    return new StoreError('STORE_CORRUPT', 'database is damaged', options);
   }
   if (code.startsWith('SQLITE_IOERR')) {
     return new FatalStoreError('STORE_FAILED', `disk failed (${code})`, options);

@@ -22,6 +22,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
     }
   };
   const store: RelayStore = {
+    isUp: true,
     commit: (writes) => run(() => engine.commit(writes)),
     account: (account) => run(() => engine.account(account)),
     lookup: (username) => run(() => engine.lookup(username)),

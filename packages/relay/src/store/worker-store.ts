@@ -4,65 +4,148 @@
  * Costs a hand-over per commit; which thread is better depends on the machine, so both are offered.
  */
 import { Worker } from 'node:worker_threads';
-import { StoreError } from '@qasid/protocol/envelope';
+import { type AccountId, StoreError } from '@qasid/protocol/envelope';
 import { RelayError } from '../errors.js';
-import { FatalStoreError, type RelayStore } from './port.js';
+import { FatalStoreError, type MailboxNo, type RelayStore, type Write } from './port.js';
 import type { EngineOptions } from './sqlite-engine.js';
 import type { OpenedStore } from './sqlite.js';
 import type { WorkerCall, WorkerFailure, WorkerReply } from './sqlite-worker.js';
 
 interface Waiting {
+  readonly what: WorkerCall;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: StoreError) => void;
 }
 
+/** What becomes of the thread. */
+export interface WorkerEvents {
+  /** It died, and another one is being started; until that is up the store is not. */
+  restarting?(): void;
+  /** It died and stays dead. */
+  ended?(error: FatalStoreError): void;
+}
+
+type Options = Omit<EngineOptions, 'monotonicMs'>;
+
 /** Open on a worker thread. @throws RelayError */
 export async function openWorkerStore(
-  options: Omit<EngineOptions, 'monotonicMs'>,
+  options: Options,
+  events: WorkerEvents = {},
+  entry: URL = new URL('./sqlite-worker.js', import.meta.url),
 ): Promise<OpenedStore> {
-  const worker = new Worker(new URL('./sqlite-worker.js', import.meta.url), {
-    workerData: options,
-  });
+  const start = (): Promise<Started> => startWorker(entry, options);
+  const first = await start();
+  return { store: new WorkerStore(first.worker, start, events), report: first.report };
+}
+
+interface Started {
+  readonly worker: Worker;
+  readonly report: OpenedStore['report'];
+}
+
+async function startWorker(entry: URL, options: Options): Promise<Started> {
+  const worker = new Worker(entry, { workerData: options });
   const first = await new Promise<WorkerReply>((resolve, reject) => {
-    worker.once('message', resolve);
+    const left = (): void => reject(gone());
+    worker.once('message', (reply: WorkerReply) => {
+      worker.off('error', reject);
+      worker.off('exit', left);
+      resolve(reply);
+    });
     worker.once('error', reject);
-    worker.once('exit', () => reject(gone()));
+    worker.once('exit', left);
   });
   if (first.kind === 'notOpened') throw new RelayError(first.code, first.message, first.hint);
   if (first.kind !== 'ready') throw gone();
-  return { store: createProxy(worker), report: first.report };
+  return { worker, report: first.report };
 }
 
-function createProxy(worker: Worker): RelayStore {
-  const waiting = new Map<number, Waiting>();
-  let nextId = 1;
-  let isGone = false;
-  worker.on('message', (reply: WorkerReply) => {
-    if (reply.kind !== 'result' && reply.kind !== 'failure') return;
-    const call = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if (reply.kind === 'result') call?.resolve(reply.result);
-    else call?.reject(toError(reply.failure));
-  });
-  const end = (): void => {
-    isGone = true;
-    // What was under way may or may not be on disk: nothing is confirmed on a guess.
-    for (const { reject } of waiting.values()) reject(gone());
-    waiting.clear();
-  };
-  worker.on('error', end);
-  worker.on('exit', end);
-  const call = <Result>(what: WorkerCall): Promise<Result> =>
-    new Promise((resolve, reject) => {
-      if (isGone) {
+/**
+ * The port over a thread. A thread that dies is replaced once: a second death is no accident.
+ *
+ * What it was reading is read again by the next one. What it was committing may or may not be on disk: that
+ * call fails, the commit queue asks for each change again, and the store recognises what it has.
+ */
+class WorkerStore implements RelayStore {
+  readonly #start: () => Promise<Started>;
+  readonly #events: WorkerEvents;
+  #worker: Worker;
+  #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #state: 'up' | 'restarting' | 'closing' | 'gone' = 'up';
+  #restarts = 0;
+
+  constructor(worker: Worker, start: () => Promise<Started>, events: WorkerEvents) {
+    this.#worker = worker;
+    this.#start = start;
+    this.#events = events;
+    this.#adopt(worker);
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'up';
+  }
+
+  commit(writes: readonly Write[]): ReturnType<RelayStore['commit']> {
+    return this.#call({ method: 'commit', writes });
+  }
+
+  account(account: AccountId): ReturnType<RelayStore['account']> {
+    return this.#call({ method: 'account', account });
+  }
+
+  lookup(username: string): ReturnType<RelayStore['lookup']> {
+    return this.#call({ method: 'lookup', username });
+  }
+
+  read(...args: Parameters<RelayStore['read']>): ReturnType<RelayStore['read']> {
+    return this.#call({ method: 'read', args });
+  }
+
+  arrivals(...args: Parameters<RelayStore['arrivals']>): ReturnType<RelayStore['arrivals']> {
+    return this.#call({ method: 'arrivals', args });
+  }
+
+  prekeyCounts(mailbox: MailboxNo): ReturnType<RelayStore['prekeyCounts']> {
+    return this.#call({ method: 'prekeyCounts', mailbox });
+  }
+
+  record(key: Uint8Array): ReturnType<RelayStore['record']> {
+    return this.#call({ method: 'record', key });
+  }
+
+  token(tokenId: Uint8Array): ReturnType<RelayStore['token']> {
+    return this.#call({ method: 'token', tokenId });
+  }
+
+  tokens(account: AccountId): ReturnType<RelayStore['tokens']> {
+    return this.#call({ method: 'tokens', account });
+  }
+
+  totals(): ReturnType<RelayStore['totals']> {
+    return this.#call({ method: 'totals' });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'gone' || this.#state === 'closing') return;
+    const done = this.#call<void>({ method: 'close' });
+    this.#state = 'closing';
+    await done;
+    await this.#worker.terminate();
+  }
+
+  #call<Result>(what: WorkerCall): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'gone' || this.#state === 'closing') {
         reject(gone());
         return;
       }
-      const id = nextId++;
+      const id = this.#nextId++;
       // The worker answers a method with what the engine's method of that name returns.
-      waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
-      worker.postMessage({ ...what, id });
+      this.#waiting.set(id, { what, resolve: resolve as Waiting['resolve'], reject });
+      if (this.#state === 'up') this.#worker.postMessage({ ...what, id });
     });
+<<<<<<< HEAD
   return {
     commit: (writes) => call({ method: 'commit', writes }),
     account: (account) => call({ method: 'account', account }),
@@ -82,6 +165,57 @@ function createProxy(worker: Worker): RelayStore {
       await worker.terminate();
     },
   };
+=======
+  }
+
+  #adopt(worker: Worker): void {
+    this.#worker = worker;
+    worker.on('message', (reply: WorkerReply) => {
+      if (reply.kind !== 'result' && reply.kind !== 'failure') return;
+      const call = this.#waiting.get(reply.id);
+      this.#waiting.delete(reply.id);
+      if (reply.kind === 'result') call?.resolve(reply.result);
+      else call?.reject(toError(reply.failure));
+    });
+    // `exit` follows, and does what there is to do.
+    worker.on('error', () => undefined);
+    worker.on('exit', () => void this.#died());
+  }
+
+  async #died(): Promise<void> {
+    if (this.#state === 'closing') {
+      this.#end();
+      return;
+    }
+    this.#state = 'restarting';
+    for (const [id, { what, reject }] of this.#waiting) {
+      if (what.method !== 'commit' && what.method !== 'close') continue;
+      this.#waiting.delete(id);
+      reject(new StoreError('STORE_FAILED', 'the store thread ended in the middle of it'));
+    }
+    if (this.#restarts++ >= RESTARTS_MAX) {
+      this.#end();
+      return;
+    }
+    this.#events.restarting?.();
+    try {
+      const { worker } = await this.#start();
+      this.#adopt(worker);
+      this.#state = 'up';
+      for (const [id, { what }] of this.#waiting) worker.postMessage({ ...what, id });
+    } catch {
+      this.#end();
+    }
+  }
+
+  #end(): void {
+    const isExpected = this.#state === 'closing';
+    this.#state = 'gone';
+    for (const { reject } of this.#waiting.values()) reject(gone());
+    this.#waiting.clear();
+    if (!isExpected) this.#events.ended?.(gone());
+  }
+>>>>>>> e96f799 (relay: a dead store thread is replaced once, damage stays in its mailbox, a jumped clock is believed after a day)
 }
 
 function toError({ code, message, isFatal }: WorkerFailure): StoreError {
@@ -91,3 +225,6 @@ function toError({ code, message, isFatal }: WorkerFailure): StoreError {
 function gone(): FatalStoreError {
   return new FatalStoreError('STORE_FAILED', 'the store thread ended');
 }
+
+/** Higher: a defect that kills the thread again and again looks like a relay that is slow. */
+const RESTARTS_MAX = 1;

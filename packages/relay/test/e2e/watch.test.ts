@@ -116,6 +116,7 @@ t.test('not ready while commits are slow, and again when they are not', async (t
   const health = new Health({
     clock,
     writer: writer as never,
+    store: { isUp: true } as never,
     directory: undefined,
     diskFloorBytes: 0,
   });
@@ -147,6 +148,7 @@ t.test('not alive when the event loop does not turn', async (t) => {
   const health = new Health({
     clock,
     writer: writer as never,
+    store: { isUp: true } as never,
     directory: undefined,
     diskFloorBytes: 0,
   });

@@ -28,6 +28,8 @@ async function faulty(options = {}) {
   return { ...bench, store: store!, alice, bob, a, b };
 }
 
+t.setTimeout(180_000);
+
 t.test('a socket that proves nothing in 10 s is closed', async (t) => {
   const { connect, clock } = await benchRelay();
   const socket = await connect();

@@ -54,6 +54,10 @@ export class FaultyStore implements RelayStore {
     this.after = () => undefined;
   }
 
+  get isUp(): boolean {
+    return this.inner.isUp;
+  }
+
   async commit(writes: readonly Write[]): ReturnType<RelayStore['commit']> {
     this.commits++;
     await this.before(writes);
