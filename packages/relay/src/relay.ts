@@ -98,12 +98,8 @@ export async function startRelay(
     config.directory === undefined
       ? temporaryRelayId(crypto)
       : loadRelayId(config.directory, crypto);
-<<<<<<< HEAD
   const push = await openPush(config, clock);
-  const opened = await openStore(config, log);
-=======
   const opened = await openStore(config, log, (error) => fail(error));
->>>>>>> e96f799 (relay: a dead store thread is replaced once, damage stays in its mailbox, a jumped clock is believed after a day)
   const store = parts.wrapStore?.(opened.store) ?? opened.store;
   let announceFailure: (error: RelayError) => void = () => undefined;
   const failed = new Promise<RelayError>((resolve) => {

@@ -110,6 +110,14 @@ class WorkerStore implements RelayStore {
     return this.#call({ method: 'prekeyCounts', mailbox });
   }
 
+  pushTarget(mailbox: MailboxNo): ReturnType<RelayStore['pushTarget']> {
+    return this.#call({ method: 'pushTarget', mailbox });
+  }
+
+  blob(key: Uint8Array): ReturnType<RelayStore['blob']> {
+    return this.#call({ method: 'blob', key });
+  }
+
   record(key: Uint8Array): ReturnType<RelayStore['record']> {
     return this.#call({ method: 'record', key });
   }
@@ -145,27 +153,6 @@ class WorkerStore implements RelayStore {
       this.#waiting.set(id, { what, resolve: resolve as Waiting['resolve'], reject });
       if (this.#state === 'up') this.#worker.postMessage({ ...what, id });
     });
-<<<<<<< HEAD
-  return {
-    commit: (writes) => call({ method: 'commit', writes }),
-    account: (account) => call({ method: 'account', account }),
-    lookup: (username) => call({ method: 'lookup', username }),
-    read: (...args) => call({ method: 'read', args }),
-    arrivals: (...args) => call({ method: 'arrivals', args }),
-    prekeyCounts: (mailbox) => call({ method: 'prekeyCounts', mailbox }),
-    pushTarget: (mailbox) => call({ method: 'pushTarget', mailbox }),
-    blob: (key) => call({ method: 'blob', key }),
-    record: (key) => call({ method: 'record', key }),
-    token: (tokenId) => call({ method: 'token', tokenId }),
-    tokens: (account) => call({ method: 'tokens', account }),
-    totals: () => call({ method: 'totals' }),
-    close: async () => {
-      if (isGone) return;
-      await call({ method: 'close' });
-      await worker.terminate();
-    },
-  };
-=======
   }
 
   #adopt(worker: Worker): void {
@@ -215,7 +202,6 @@ class WorkerStore implements RelayStore {
     this.#waiting.clear();
     if (!isExpected) this.#events.ended?.(gone());
   }
->>>>>>> e96f799 (relay: a dead store thread is replaced once, damage stays in its mailbox, a jumped clock is believed after a day)
 }
 
 function toError({ code, message, isFatal }: WorkerFailure): StoreError {

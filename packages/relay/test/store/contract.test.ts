@@ -17,11 +17,7 @@ import { recordContract } from '../support/store-contract-records.js';
 import { tokenContract } from '../support/store-contract-tokens.js';
 import { storeUnderFaults } from '../support/store-faults.js';
 
-<<<<<<< HEAD
-t.setTimeout(180_000);
-=======
 t.setTimeout(240_000);
->>>>>>> e96f799 (relay: a dead store thread is replaced once, damage stays in its mailbox, a jumped clock is believed after a day)
 
 const root = mkdtempSync(join(tmpdir(), 'qasid-store-'));
 t.teardown(() => rmSync(root, { recursive: true, force: true }));
