@@ -171,7 +171,7 @@ export class QasidClient implements AsyncDisposable {
     }
     this.#profile = registered.profile;
     this.#engine = registered.engine;
-    this.#sending.use(registered.engine, registered.profile);
+    this.#sending.use(registered.engine);
     if (registered.profile.username !== username) {
       throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
     }
@@ -363,7 +363,7 @@ export class QasidClient implements AsyncDisposable {
     this.#profile = profile;
     const engine = this.#makeEngine(profile);
     this.#engine = engine;
-    this.#sending.use(engine, profile);
+    this.#sending.use(engine);
     if (this.#autoConnect) engine.start();
   }
 
@@ -394,6 +394,7 @@ export class QasidClient implements AsyncDisposable {
         this.#note('stalled', 'stalled');
         this.#emitter.emit('stalled', stalled);
       },
+      happened: () => undefined,
       trouble: (error) => this.#trouble(error),
       prove: (challenge) => {
         this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();

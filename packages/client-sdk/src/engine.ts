@@ -33,6 +33,7 @@ import type {
   OutboxRow,
   Profile,
 } from './stores/port.js';
+import type { Happening } from './timeline/types.js';
 import type { Dial } from './transport/port.js';
 
 /** How often to ask for the connection while another process has it. Lower: quicker takeover. */
@@ -66,6 +67,7 @@ export interface EngineEvents {
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
   stalled(stalled: Stalled): void;
+  happened(happenings: readonly Happening[]): void;
   trouble(error: unknown): void;
   /** The answer to the relay's challenge. */
   prove(challenge: ChallengeEvent): Promise<RequestOp>;
@@ -157,7 +159,10 @@ export class Engine {
       self: this.#self,
       tell: (op) => this.link.tell(op),
       onHeld: (account, username) => events.heldMessage(account, username),
-      onOpened: (remote) => void stalls.opened(remote),
+      onOpened: (remote, happenings) => {
+        void stalls.opened(remote);
+        events.happened(happenings);
+      },
       onTrouble: (error) => this.#trouble(error),
     });
   }

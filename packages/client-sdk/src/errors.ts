@@ -36,6 +36,7 @@ export type AccountErrorCode =
   | 'ACCOUNT_NAME_INVALID' // not 3 to 32 of a-z 0-9 _ . -
   | 'ACCOUNT_UNKNOWN' // the relay knows nobody by that name
   | 'ACCOUNT_NOT_REGISTERED' // this profile has no account yet
+  | 'ACCOUNT_BLOCKED' // a message to an account that this person blocked
   | 'ACCOUNT_EXISTS'; // this profile has an account under another name
 
 /** Who is who at the relay. The person at the keyboard can mend it. */

@@ -18,7 +18,6 @@ import {
   type Address,
   type Bytes,
   type CryptoProvider,
-  type DecryptedMessage,
   type Operations,
 } from '@qasid/protocol';
 import {
@@ -32,14 +31,11 @@ import type { Clock, Timer } from './clock.js';
 import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
-import type {
-  ClientExtra,
-  ClientStore,
-  Contact,
-  HeldEnvelope,
-  MessageKind,
-  NewMessage,
-} from './stores/port.js';
+import type { ClientExtra, ClientStore, Contact, HeldEnvelope, NewMessage } from './stores/port.js';
+import { apply } from './timeline/apply.js';
+import { Batch, joinExtras } from './timeline/batch.js';
+import { idText } from './timeline/ids.js';
+import type { Entry, Happening } from './timeline/types.js';
 
 /** Acknowledge at latest after so many envelopes or so long. Higher: more repeats after a crash. */
 const ACK_EVERY = 64;
@@ -63,8 +59,8 @@ export interface InboxOptions {
   tell(op: RequestOp): boolean;
   /** An envelope of this account waits for a person to trust its new identity key. */
   onHeld(account: string, username: string | undefined): void;
-  /** A message of `remote` was opened and is stored. */
-  onOpened(remote: Address): void;
+  /** A message of `remote` was opened and is stored; what it did that the store does not show. */
+  onOpened(remote: Address, happenings: readonly Happening[]): void;
   /** Cannot go on: the store or the network failed. What was not acknowledged comes again. */
   onTrouble(error: unknown): void;
 }
@@ -207,14 +203,19 @@ export class Inbox {
     try {
       await this.#checkSender(claimed);
       const remote = toAddress(claimed.account, claimed.device);
+      let happenings: readonly Happening[] = [];
       await this.#options.operations.decrypt(
         remote,
         claimed.type,
         claimed.message,
         this.#options.clock.now(),
-        (opened) => this.#opened(delivery, held, claimed, opened),
+        async ({ plaintext }) => {
+          const opened = await this.#opened(claimed, plaintext);
+          happenings = opened.happenings;
+          return joinExtras(opened.extra, this.#done(delivery, held));
+        },
       );
-      this.#options.onOpened(remote);
+      this.#options.onOpened(remote, happenings);
     } catch (error) {
       await this.#failed(delivery, held, claimed, error);
     }
@@ -238,63 +239,48 @@ export class Inbox {
     }
   }
 
-  /** What is committed with an opened message. Must not throw: the message is spent either way. */
-  #opened(
-    delivery: Delivery,
-    held: HeldEnvelope | undefined,
+  /** What is committed with an opened message. Called again when the commit is redone. */
+  async #opened(
     claimed: Claimed,
-    opened: DecryptedMessage,
-  ): ClientExtra {
-    const row = this.#toRow(claimed, opened.plaintext);
-    return { ...this.#done(delivery, held), messagesAdded: [row] };
+    plaintext: Bytes,
+  ): Promise<{ readonly extra: ClientExtra; readonly happenings: readonly Happening[] }> {
+    const { store, crypto, self, clock } = this.#options;
+    const batch = new Batch(store);
+    const around = { crypto, self, nowMs: clock.now() };
+    const happenings = await apply(batch, this.#entry(claimed, plaintext), around);
+    return { extra: batch.toExtra(), happenings };
   }
 
-  #toRow(claimed: Claimed, plaintext: Bytes): NewMessage {
-    let raw: Bytes | undefined;
+  /** Where the content of an opened message stands. */
+  #entry(claimed: Claimed, plaintext: Bytes): Entry {
+    const { account, device } = claimed;
+    const own = account === this.#options.self.account;
+    const here = { peer: account, author: account, device, arrived: true };
+    let bytes: Bytes = plaintext;
     try {
-      raw = copyBytes(unpadContent(plaintext));
-      const content = decodeContent(raw);
-      const fromSelf = claimed.account === this.#options.self.account;
-      // ATK-G06: only a device of our own account may say what we sent.
-      if (content.body.kind === 'sent' && fromSelf) {
-        const inner = decodeContent(content.body.content);
-        const peer = accountText(content.body.account as Parameters<typeof accountText>[0]);
-        return this.#row(claimed, inner, peer, content.body.content);
+      bytes = copyBytes(unpadContent(plaintext));
+      const content = decodeContent(bytes);
+      const { body } = content;
+      // ATK-G06: only a device of our own account may say what we sent, or did.
+      if (body.kind === 'sent' && own) {
+        const sent = decodeContent(body.content);
+        // A copy of a copy, or of what is only for our own devices, was made by nobody honest.
+        if (sent.body.kind === 'sent' || sent.body.kind === 'sync') return asUnknown(here, content, bytes);
+        return { ...here, peer: idText(body.account), content: sent, bytes: body.content };
       }
-      return this.#row(claimed, content, claimed.account, raw);
+      const foreign = body.kind === 'sent' || (body.kind === 'sync' && !own);
+      if (foreign || content.group !== undefined) return asUnknown(here, content, bytes);
+      return { ...here, content, bytes };
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       // Authentic, but not content as we know it: kept as it is.
-      const unknown: Content = {
-        id: idFrom(plaintext),
+      const content: Content = {
+        id: idFrom(bytes),
         sentAtMs: this.#options.clock.now(),
         body: { kind: 'unknown' },
       };
-      return this.#row(claimed, unknown, claimed.account, raw ?? copyBytes(plaintext));
+      return { ...here, content, bytes };
     }
-  }
-
-  #row(claimed: Claimed, content: Content, peer: string, raw: Bytes): NewMessage {
-    const kind: MessageKind = content.body.kind === 'text' ? 'text' : 'unknown';
-    const fromSelf = claimed.account === this.#options.self.account;
-    return {
-      id: toHex(content.id),
-      kind,
-      direction: fromSelf ? 'sent' : 'received',
-      arrived: true,
-      peer,
-      author: claimed.account,
-      peerName: undefined,
-      device: claimed.device,
-      text: content.body.kind === 'text' ? content.body.text : '',
-      raw,
-      state: undefined,
-      expiresAtMs: undefined,
-      sentAtMs: content.sentAtMs,
-      receivedAtMs: this.#options.clock.now(),
-      status: fromSelf ? 'confirmed' : 'received',
-      cause: undefined,
-    };
   }
 
   async #failed(
@@ -412,6 +398,15 @@ export class Inbox {
 function isRepeat(error: unknown): boolean {
   const code = error instanceof QasidError ? error.code : undefined;
   return code === 'STATE_DUPLICATE_MESSAGE' || code === 'STATE_PREKEY_REPLAYED';
+}
+
+/** Content that says what its sender has no right to say: shown as such, and nothing is done. */
+function asUnknown(
+  here: Omit<Entry, 'content' | 'bytes'>,
+  content: Content,
+  bytes: Bytes,
+): Entry {
+  return { ...here, content: { ...content, body: { kind: 'unknown' } }, bytes };
 }
 
 /** An id for content that has none. */

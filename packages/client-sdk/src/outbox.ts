@@ -23,6 +23,7 @@ import {
 import type { Clock, Timer } from './clock.js';
 import type { Directory } from './directory.js';
 import { AccountError, NetworkError } from './errors.js';
+import { begunWith, linkFor, withdrawnWith } from './outgoing.js';
 import { backoffMs, REQUEST_BACKOFF } from './retry.js';
 import {
   copyContent,
@@ -32,13 +33,13 @@ import {
   type SealingDeps,
 } from './sealing.js';
 import type {
-  ClientExtra,
   ClientStore,
   Contact,
   ListedDevice,
   OutboxPart,
   OutboxRow,
 } from './stores/port.js';
+import { joinExtras } from './timeline/batch.js';
 
 /** Times the relay may say that our picture of the recipient's devices is wrong, per message. */
 export const DEVICE_ROUNDS_MAX = 3;
@@ -233,7 +234,9 @@ export class Outbox {
   }
 
   async #handle(name: string, row: OutboxRow, error: unknown): Promise<boolean> {
-    if (error instanceof TrustError && row.kind !== 'resolve' && !this.#stopped) {
+    // A receipt is not worth a person's decision.
+    const waits = row.kind !== 'resolve' && row.kind !== 'receipt';
+    if (error instanceof TrustError && waits && !this.#stopped) {
       const held = (await this.#current(row)) ?? row;
       await this.#options.store.commit({
         extra: {
@@ -251,10 +254,12 @@ export class Outbox {
     const later =
       error instanceof StoreError ||
       (error instanceof NetworkError && error.code !== 'NET_REFUSED') ||
-      // A device that is listed but has not published prekeys yet.
-      (error instanceof StateError && error.code === 'STATE_NO_SESSION');
+      // A device that is listed but has not published prekeys yet; a link that another message took.
+      (error instanceof StateError &&
+        (error.code === 'STATE_NO_SESSION' || error.code === 'STATE_CONFLICT'));
     if (later) {
-      if (!(error instanceof NetworkError)) this.#options.onTrouble(error);
+      const ordinary = error instanceof NetworkError || error.code === 'STATE_CONFLICT';
+      if (!ordinary) this.#options.onTrouble(error);
       this.#delay(name, error instanceof NetworkError ? (error.retryAfterMs ?? 0) : 0);
       return false;
     }
@@ -270,6 +275,8 @@ export class Outbox {
       error === undefined
         ? { id: row.messageId, status: 'confirmed' as const }
         : { id: row.messageId, status: 'failed' as const, cause: error.code };
+    const current = error === undefined ? row : ((await this.#current(row)) ?? row);
+    const withdrawn = error === undefined ? {} : await withdrawnWith(this.#options.store, current);
     await this.#options.store.commit({
       extra: {
         // Undone by a power cut, the row goes out once more under its client ids and is dropped there.
@@ -277,6 +284,7 @@ export class Outbox {
         outboxRemoved: [row.id],
         // A copy for our other devices says nothing about the message itself.
         ...(row.kind === 'message' && { messagesChanged: [change] }),
+        ...withdrawn,
       },
     });
     this.#options.onSettled(row, error);
@@ -374,9 +382,11 @@ export class Outbox {
       readonly stale?: readonly number[];
     },
   ): Promise<readonly OutboxPart[]> {
-    const { directory, sealing, clock } = this.#options;
+    const { directory, sealing, clock, store } = this.#options;
     const { clientIds, stale = [] } = how;
-    const copies = await this.#copies(row, contact);
+    const link = await linkFor(sealing, contact.account, row);
+    const content = link?.content ?? row.content;
+    const copies = await this.#copies({ ...row, content }, contact);
     const without = await devicesWithoutSession(sealing, contact, clock.now());
     const needed = lacking
       .map(({ device }) => device)
@@ -391,18 +401,21 @@ export class Outbox {
     let sealed: readonly OutboxPart[] = [];
     const recipient = {
       contact,
-      content: row.content,
+      content,
       devices: lacking,
       ...(taken && { bundles: taken.bundles }),
       ...(clientIds && { clientIds }),
     };
-    await sealFor(sealing, [recipient], clock.now(), ([parts = []]): ClientExtra => {
+    await sealFor(sealing, [recipient], clock.now(), async ([parts = []]) => {
       sealed = [...kept, ...parts].sort((a, b) => a.device - b.device);
       const { account, username } = contact;
+      await link?.check();
       return {
+        ...joinExtras(await begunWith(store, row, account, clock.now()), link?.extra ?? {}),
         outboxChanged: [
           {
             ...row,
+            content,
             account,
             username: username ?? row.username,
             parts: sealed,

@@ -15,6 +15,7 @@ import { ENVELOPE_BUCKETS, encodeEnvelope, parseAccountText } from '@qasid/proto
 import { CONTENT_ID_BYTES, encodeContent, padContent } from './content/index.js';
 import type { StallWatch } from './stalls.js';
 import type { ClientExtra, ClientStore, Contact, ListedDevice, OutboxPart } from './stores/port.js';
+import { idBytes } from './timeline/ids.js';
 
 /** What sealing needs. */
 export interface SealingDeps {
@@ -81,7 +82,7 @@ export async function sealFor(
   deps: SealingDeps,
   recipients: readonly Recipient[],
   nowMs: number,
-  extra: (parts: readonly (readonly OutboxPart[])[]) => ClientExtra,
+  extra: (parts: readonly (readonly OutboxPart[])[]) => ClientExtra | Promise<ClientExtra>,
 ): Promise<void> {
   const slots: { readonly index: number; readonly listed: ListedDevice; readonly id: Bytes }[] = [];
   const targets: EncryptTarget[] = [];
@@ -97,7 +98,7 @@ export async function sealFor(
   }
   const toExtra = (
     messages: readonly { readonly type: 2 | 3; readonly bytes: Bytes }[],
-  ): ClientExtra => {
+  ): ClientExtra | Promise<ClientExtra> => {
     const parts: OutboxPart[][] = recipients.map(() => []);
     for (const [at, { index, listed, id }] of slots.entries()) {
       const message = messages[at];
@@ -121,7 +122,7 @@ export async function sealFor(
     return extra(parts);
   };
   if (targets.length === 0) {
-    await deps.store.commit({ extra: toExtra([]) });
+    await deps.store.commit({ extra: await toExtra([]) });
     return;
   }
   await deps.operations.encrypt(targets, nowMs, toExtra);
@@ -137,6 +138,6 @@ export function copyContent(
   return encodeContent({
     id: crypto.randomBytes(CONTENT_ID_BYTES),
     sentAtMs: at,
-    body: { kind: 'sent', account: parseAccountText(account), content },
+    body: { kind: 'sent', account: idBytes(account), content },
   });
 }

@@ -4,16 +4,25 @@
  * A message to somebody we have sessions with is encrypted here and now, in any process of the profile.
  * Where a session must first be made, the content is queued and the connection's owner encrypts it.
  */
-import { toHex, type Bytes } from '@qasid/protocol';
+import { QasidError, toHex, UsageError, type Bytes } from '@qasid/protocol';
 
 import type { SentMessage } from './api.js';
 import { sleep } from './clock.js';
-import { CONTENT_ID_BYTES, encodeContent, padContent, type ContentBody } from './content/index.js';
+import {
+  CONTENT_ID_BYTES,
+  decodeContent,
+  encodeContent,
+  padContent,
+  type ContentBody,
+  type SyncBody,
+  type Timer,
+} from './content/index.js';
 import { identityChanged, isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import type { History } from './history.js';
 import { errorOfCode, laneOf } from './outbox.js';
+import { makeLink } from './outgoing.js';
 import {
   copyContent,
   devicesOf,
@@ -21,7 +30,10 @@ import {
   sealFor,
   type Recipient,
 } from './sealing.js';
-import type { Contact, NewMessage, OutboxPart, OutboxRow, Profile } from './stores/port.js';
+import type { ClientExtra, Contact, OutboxRow } from './stores/port.js';
+import { apply, isShown, showUnresolved } from './timeline/apply.js';
+import { Batch, joinExtras } from './timeline/batch.js';
+import type { Entry, Surroundings } from './timeline/types.js';
 
 /** How long `send` waits to learn whether a name exists, when the relay is at hand. */
 const NAME_TIMEOUT_MS = 5_000;
@@ -31,6 +43,12 @@ const CHECK_AHEAD = 32;
 
 /** How long to wait before looking again when the store could not be read. */
 const FOLLOW_RETRY_MS = 1_000;
+
+/** Bytes that a link and a timer add to a content, at most. */
+const AROUND_BYTES = 448;
+
+/** Tries of a commit that other writers get ahead of. */
+const COMMIT_TRIES = 32;
 
 /** What the fates of messages are told to. */
 export interface SendingEvents {
@@ -46,10 +64,11 @@ interface Waiting {
 
 /** A message before it has a row. */
 interface Draft {
-  readonly id: string;
-  readonly content: Bytes;
+  readonly id: Bytes;
   readonly body: ContentBody;
   readonly at: number;
+  /** A new one; the conversation's otherwise. */
+  readonly timer: Timer | undefined;
 }
 
 /** Sends messages of one client. */
@@ -58,7 +77,6 @@ export class Sending {
   readonly #history: History;
   readonly #events: SendingEvents;
   #engine: Engine | undefined;
-  #self: Profile | undefined;
   readonly #waiting = new Map<string, Waiting>();
   #following = false;
   #closed = false;
@@ -72,9 +90,8 @@ export class Sending {
   }
 
   /** Work with this engine from now on. */
-  use(engine: Engine, self: Profile): void {
+  use(engine: Engine): void {
     this.#engine = engine;
-    this.#self = self;
   }
 
   /** Let go of everybody who waits. */
@@ -85,35 +102,69 @@ export class Sending {
     this.#waiting.clear();
   }
 
-  /** Store a message for sending. Throws as `QasidClient.send`. */
-  async send(to: string, body: ContentBody): Promise<SentMessage> {
+  /**
+   * Store a message, or a change of one, for sending. Throws as `QasidClient.send`.
+   *
+   * @param timer - A new timer for the conversation.
+   */
+  async send(to: string, body: ContentBody, timer?: Timer): Promise<SentMessage> {
     const engine = this.#requireEngine();
     const at = this.#platform.clock.now();
-    const id = this.#platform.crypto.randomBytes(CONTENT_ID_BYTES);
-    const content = encodeContent({ id, sentAtMs: at, body });
-    // Refuses what fits no envelope before anything is stored.
-    padContent(content);
-    const draft: Draft = { id: toHex(id), content, body, at };
-    const stored = this.#order.then(() => this.#store(engine, to, draft));
-    this.#order = stored.catch(() => undefined);
+    const draft: Draft = {
+      id: this.#platform.crypto.randomBytes(CONTENT_ID_BYTES),
+      body,
+      at,
+      timer,
+    };
+    // Refuses what nobody could read or no envelope holds, before anything is stored.
+    checkContent(draft);
+    const id = toHex(draft.id);
+    const stored = this.#inOrder(() => this.#store(engine, to, draft));
     const { confirmed, known } = await stored;
     engine.pump();
-    if (!known) await this.#awaitName(engine, draft.id);
-    return { id: draft.id, to, at, confirmed };
+    if (!known) await this.#awaitName(engine, id);
+    return { id, to, at, confirmed };
+  }
+
+  /**
+   * Do something that a person decided, in one commit with what our other devices hear of it.
+   *
+   * @param local - What it does here. Called again when the commit is redone.
+   * @param tell - What the other devices are told; `undefined`: nothing.
+   */
+  async act<Result>(
+    local: (batch: Batch, around: Surroundings) => Promise<Result>,
+    tell: (result: Result) => SyncBody | undefined,
+  ): Promise<Result> {
+    const engine = this.#requireEngine();
+    const { store, crypto, clock } = this.#platform;
+    const { self } = engine.sealing;
+    const result = await this.#inOrder(() =>
+      untilCommitted(async () => {
+        const nowMs = clock.now();
+        const batch = new Batch(store);
+        const result = await local(batch, { crypto, self, nowMs });
+        const body = tell(result);
+        const own = body && (await store.loadContact(self.account));
+        const others = own === undefined ? [] : devicesOf(engine.sealing, own);
+        const id = crypto.randomBytes(CONTENT_ID_BYTES);
+        const outboxAdded: Omit<OutboxRow, 'id'>[] = [];
+        if (body !== undefined && own !== undefined && others.length > 0) {
+          const content = encodeContent({ id, sentAtMs: nowMs, body });
+          outboxAdded.push({ ...queued('sync', toHex(id), own, content), copied: true });
+        }
+        await store.commit({ extra: { ...batch.toExtra(), outboxAdded } });
+        return result;
+      }),
+    );
+    engine.pump();
+    return result;
   }
 
   /** Let the connection's owner find out who somebody is. `undefined` when that takes too long. */
   async resolve(who: string, timeoutMs: number): Promise<Contact | undefined> {
     const engine = this.#requireEngine();
-    const row = {
-      kind: 'resolve' as const,
-      messageId: '',
-      ...addressee(who, undefined),
-      content: new Uint8Array(0),
-      parts: undefined,
-      held: false,
-      copied: true,
-    };
+    const row = queued('resolve', '', addressee(who), new Uint8Array(0));
     await this.#platform.store.commit({ extra: { outboxAdded: [row] } });
     engine.pump();
     return this.#history.until(async () => {
@@ -127,12 +178,12 @@ export class Sending {
 
   /** This process sent a row, or gave it up. */
   settled(row: OutboxRow, error: Error | undefined): void {
-    if (row.kind === 'message') this.#settle(row.messageId, error);
+    if (row.kind === 'message' || row.kind === 'change') this.#settle(row.messageId, error);
   }
 
   /** A row waits for a person: whoever waits for the row must not wait with it. */
   held(row: OutboxRow): void {
-    if (row.kind !== 'message') return;
+    if (row.kind !== 'message' && row.kind !== 'change') return;
     this.#waiting.get(row.messageId)?.reject(errorOfCode('TRUST_IDENTITY_CHANGED'));
     this.#waiting.delete(row.messageId);
   }
@@ -165,6 +216,12 @@ export class Sending {
     }
   }
 
+  #inOrder<Result>(task: () => Promise<Result>): Promise<Result> {
+    const done = this.#order.then(task);
+    this.#order = done.catch(() => undefined);
+    return done;
+  }
+
   /** One commit: history, outbox and, where possible, the advanced sessions. */
   async #store(
     engine: Engine,
@@ -173,114 +230,121 @@ export class Sending {
   ): Promise<{ readonly confirmed: Promise<void>; readonly known: boolean }> {
     const contact = await engine.directory.known(to);
     if (contact?.offeredIdentity !== undefined) throw identityChanged(contact.offeredIdentity);
-    const confirmed = this.#await(draft.id);
+    const id = toHex(draft.id);
+    const confirmed = this.#await(id);
     try {
-      const recipients = await this.#recipients(engine, contact, draft);
-      if (recipients !== undefined && contact !== undefined) {
-        await this.#storeSealed(engine, contact, recipients, draft);
-      } else {
-        await this.#storeQueued(to, contact, draft);
-      }
+      await untilCommitted(() => this.#storeOnce(engine, to, contact, draft));
     } catch (error) {
-      this.#waiting.delete(draft.id);
+      this.#waiting.delete(id);
       throw error;
     }
     void this.#follow();
     return { confirmed, known: contact !== undefined };
   }
 
-  /** Who gets ciphertext right now; `undefined` when a session is missing or earlier rows lack theirs. */
-  async #recipients(
+  async #storeOnce(
     engine: Engine,
+    to: string,
     contact: Contact | undefined,
     draft: Draft,
-  ): Promise<readonly Recipient[] | undefined> {
-    if (contact === undefined || contact.devices.length === 0) return undefined;
-    const { sealing } = engine;
-    const now = this.#platform.clock.now();
-    if ((await devicesWithoutSession(sealing, contact, now)).length > 0) return undefined;
-    if (await this.#platform.store.hasUnsealed()) return undefined;
-    const recipients: Recipient[] = [{ contact, content: draft.content }];
-    const self = await this.#platform.store.loadContact(sealing.self.account);
-    if (self !== undefined && self.account !== contact.account) {
-      if ((await devicesWithoutSession(sealing, self, now)).length > 0) return undefined;
-      if (devicesOf(sealing, self).length > 0) {
-        recipients.push({ contact: self, content: this.#copyFor(contact.account, draft) });
-      }
+  ): Promise<void> {
+    const { store } = this.#platform;
+    const timer = draft.timer ?? (await this.#timerOf(contact));
+    const core = encodeContent({
+      id: draft.id,
+      sentAtMs: draft.at,
+      body: draft.body,
+      ...(timer && { timer }),
+    });
+    const kind = isShown(decodeContent(core)) ? ('message' as const) : ('change' as const);
+    if (contact !== undefined && (await this.#canSeal(engine, contact))) {
+      await this.#storeSealed(engine, contact, kind, core);
+      return;
     }
-    return recipients;
+    const history = await this.#applied(engine, contact, to, core);
+    const row = queued(kind, toHex(draft.id), contact ?? addressee(to), core);
+    await store.commit({ extra: joinExtras(history, { outboxAdded: [row] }) });
   }
 
-  #copyFor(account: string, draft: Draft): Bytes {
-    return copyContent(this.#platform.crypto, account, draft.content, draft.at);
+  /** The timer that a message of this conversation carries. */
+  async #timerOf(contact: Contact | undefined): Promise<Timer | undefined> {
+    if (contact === undefined) return undefined;
+    const state = await new Batch(this.#platform.store).conversation(contact.account);
+    if (state?.settings.status === 'blocked') {
+      throw new AccountError('ACCOUNT_BLOCKED', 'this account is blocked: unblock it to write');
+    }
+    return state === undefined || state.timer.version === 0 ? undefined : state.timer;
+  }
+
+  /** Whether there is a session with every device that gets it, and no earlier row lacks its ciphertext. */
+  async #canSeal(engine: Engine, contact: Contact): Promise<boolean> {
+    if (contact.devices.length === 0) return false;
+    const { sealing } = engine;
+    const { store, clock } = this.#platform;
+    const now = clock.now();
+    if ((await devicesWithoutSession(sealing, contact, now)).length > 0) return false;
+    if (await store.hasUnsealed()) return false;
+    const self = await store.loadContact(sealing.self.account);
+    if (self === undefined || self.account === contact.account) return true;
+    return (await devicesWithoutSession(sealing, self, now)).length === 0;
   }
 
   async #storeSealed(
     engine: Engine,
     contact: Contact,
-    recipients: readonly Recipient[],
-    draft: Draft,
+    kind: 'message' | 'change',
+    core: Bytes,
   ): Promise<void> {
-    const row = (
-      recipient: Recipient,
-      kind: 'message' | 'sync',
-      parts: readonly OutboxPart[],
-    ): Omit<OutboxRow, 'id'> => ({
-      kind,
-      messageId: draft.id,
-      account: recipient.contact.account,
-      username: recipient.contact.username,
-      content: recipient.content,
-      parts,
-      held: false,
-      copied: true,
-    });
-    await sealFor(engine.sealing, recipients, this.#platform.clock.now(), (parts) => ({
-      outboxAdded: recipients.map((recipient, index) =>
-        row(recipient, index === 0 ? 'message' : 'sync', parts[index] ?? []),
-      ),
-      messagesAdded: [this.#historyRow(contact.account, contact.username, draft)],
-    }));
-  }
-
-  async #storeQueued(to: string, contact: Contact | undefined, draft: Draft): Promise<void> {
-    await this.#platform.store.commit({
-      extra: {
-        outboxAdded: [
-          {
-            kind: 'message',
-            messageId: draft.id,
-            ...addressee(to, contact),
-            content: draft.content,
-            parts: undefined,
-            held: false,
-            copied: false,
-          },
-        ],
-        messagesAdded: [this.#historyRow(contact?.account ?? '', contact?.username ?? to, draft)],
-      },
+    const { store, crypto, clock } = this.#platform;
+    const { sealing } = engine;
+    const made = decodeContent(core);
+    const id = toHex(made.id);
+    const link = await makeLink(sealing, contact.account, core);
+    const recipients: Recipient[] = [{ contact, content: link.content }];
+    const self = await store.loadContact(sealing.self.account);
+    if (
+      self !== undefined &&
+      self.account !== contact.account &&
+      devicesOf(sealing, self).length > 0
+    ) {
+      const content = copyContent(crypto, contact.account, link.content, made.sentAtMs);
+      recipients.push({ contact: self, content });
+    }
+    await sealFor(sealing, recipients, clock.now(), async (parts) => {
+      await link.check();
+      const outboxAdded = recipients.map((recipient, index) => ({
+        ...queued(index === 0 ? kind : 'sync', id, recipient.contact, recipient.content),
+        parts: parts[index] ?? [],
+        copied: true,
+      }));
+      const history = await this.#applied(engine, contact, '', core);
+      return joinExtras(history, link.extra, { outboxAdded });
     });
   }
 
-  #historyRow(peer: string, peerName: string | undefined, draft: Draft): NewMessage {
-    return {
-      id: draft.id,
-      kind: draft.body.kind === 'text' ? 'text' : 'unknown',
-      direction: 'sent',
+  /** What a content of ours does to the history. */
+  async #applied(
+    engine: Engine,
+    contact: Contact | undefined,
+    to: string,
+    core: Bytes,
+  ): Promise<ClientExtra> {
+    const { store, crypto, clock } = this.#platform;
+    const { self } = engine.sealing;
+    const batch = new Batch(store);
+    const entry: Entry = {
+      peer: contact?.account ?? '',
+      author: self.account,
+      device: self.device,
+      content: decodeContent(core),
+      bytes: core,
       arrived: false,
-      peer,
-      author: this.#self?.account ?? '',
-      peerName,
-      device: this.#self?.device ?? 0,
-      text: draft.body.kind === 'text' ? draft.body.text : '',
-      raw: draft.content,
-      state: undefined,
-      expiresAtMs: undefined,
-      sentAtMs: draft.at,
-      receivedAtMs: draft.at,
-      status: 'pending',
-      cause: undefined,
+      peerName: contact?.username ?? (to === '' ? undefined : to),
     };
+    const around = { crypto, self, nowMs: clock.now() };
+    if (contact === undefined) showUnresolved(batch, entry, around);
+    else await apply(batch, entry, around);
+    return batch.toExtra();
   }
 
   #await(id: string): Promise<void> {
@@ -333,13 +397,55 @@ export class Sending {
   }
 }
 
-/** Who a row is for, as far as it is known. */
-function addressee(
-  to: string,
-  contact: Contact | undefined,
-): { readonly account: string | undefined; readonly username: string | undefined } {
-  if (contact !== undefined) return { account: contact.account, username: contact.username };
+/** Who a name means, as far as it is known. */
+function addressee(to: string): Pick<OutboxRow, 'account' | 'username'> {
   return isAccountText(to)
     ? { account: to, username: undefined }
     : { account: undefined, username: to };
+}
+
+/** A row that the owner of the connection encrypts. */
+function queued(
+  kind: OutboxRow['kind'],
+  messageId: string,
+  to: Pick<OutboxRow, 'account' | 'username'>,
+  content: Bytes,
+): Omit<OutboxRow, 'id'> {
+  const { account, username } = to;
+  return {
+    kind,
+    messageId,
+    account,
+    username,
+    content,
+    parts: undefined,
+    held: false,
+    copied: kind === 'sync' || kind === 'receipt' || kind === 'resolve',
+  };
+}
+
+/** @throws UsageError `USAGE_ARGUMENT` for what no reader takes; LimitError `LIMIT_ENVELOPE_SIZE` */
+function checkContent({ id, at, body, timer }: Draft): void {
+  const encoded = encodeContent({ id, sentAtMs: at, body, ...(timer && { timer }) });
+  // Room for the link, and for a timer that the conversation may have.
+  padContent(new Uint8Array(encoded.length + AROUND_BYTES));
+  try {
+    decodeContent(encoded);
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : 'content is not valid';
+    throw new UsageError('USAGE_ARGUMENT', what, { cause });
+  }
+}
+
+/** Try again when the store says that something changed between reading and writing. */
+async function untilCommitted<Result>(task: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task();
+    } catch (error) {
+      const code = error instanceof QasidError ? error.code : undefined;
+      const conflict = code === 'STORE_CONFLICT' || code === 'STATE_CONFLICT';
+      if (!conflict || attempt >= COMMIT_TRIES) throw error;
+    }
+  }
 }

@@ -116,7 +116,7 @@ export class Operations<Extra = unknown> {
   encrypt(
     targets: readonly EncryptTarget[],
     nowMs: number,
-    extra?: (messages: readonly EncryptedMessage[]) => Extra,
+    extra?: (messages: readonly EncryptedMessage[]) => Extra | Promise<Extra>,
   ): Promise<readonly EncryptedMessage[]> {
     if (targets.length === 0) {
       return Promise.reject(new UsageError('USAGE_ARGUMENT', 'nothing to encrypt'));
@@ -133,7 +133,7 @@ export class Operations<Extra = unknown> {
         for (const target of targets) {
           messages.push(await this.#encryptOne(draft, target, nowMs));
         }
-        await this.#commit(draft, draft.changes<Extra>(), extra && { extra: extra(messages) });
+        await this.#commit(draft, draft.changes<Extra>(), extra && { extra: await extra(messages) });
         return messages;
       },
     );
@@ -169,7 +169,8 @@ export class Operations<Extra = unknown> {
    *
    * @param type - 2 or 3, as the envelope says.
    * @param nowMs - Milliseconds since 1970; the budget of forged jumps comes back with it.
-   * @param extra - Makes what the application stores in the same transaction, such as the plaintext.
+   * @param extra - Makes what the application stores in the same transaction, such as the plaintext. It may
+   * read the store, and is called again when the operation is redone.
    * @throws DecodeError for malformed bytes.
    * @throws DuplicateMessageError `STATE_DUPLICATE_MESSAGE` for a message opened before.
    * @throws StateError `STATE_NO_SESSION`; `STATE_NO_PREKEY` when a prekey it names is gone;
@@ -188,7 +189,7 @@ export class Operations<Extra = unknown> {
     type: 2 | 3,
     bytes: Uint8Array,
     nowMs: number,
-    extra?: (opened: DecryptedMessage) => Extra,
+    extra?: (opened: DecryptedMessage) => Extra | Promise<Extra>,
   ): Promise<DecryptedMessage> {
     // ATK-C16: the outer type alone chooses the parser; a message is never retried as the other type.
     if (type !== MESSAGE_TYPE_PREKEY && type !== MESSAGE_TYPE_SIGNAL) {
@@ -212,7 +213,7 @@ export class Operations<Extra = unknown> {
     remote: Address,
     bytes: Uint8Array,
     nowMs: number,
-    extra: ((opened: DecryptedMessage) => Extra) | undefined,
+    extra: ((opened: DecryptedMessage) => Extra | Promise<Extra>) | undefined,
   ): Promise<DecryptedMessage> {
     const message = decodeSignalMessage(bytes);
     const draft = new Draft();
@@ -235,7 +236,7 @@ export class Operations<Extra = unknown> {
     const firstUse = await this.#checkTrust(draft, remote.name, remoteIdentity);
     const plaintext = draft.step(remote, version, opened);
     const result = { plaintext, remoteIdentity, newSession: false, firstUse };
-    await this.#commit(draft, draft.changes<Extra>(), extra && { extra: extra(result) });
+    await this.#commit(draft, draft.changes<Extra>(), extra && { extra: await extra(result) });
     return result;
   }
 
@@ -243,7 +244,7 @@ export class Operations<Extra = unknown> {
     remote: Address,
     bytes: Uint8Array,
     nowMs: number,
-    extra: ((opened: DecryptedMessage) => Extra) | undefined,
+    extra: ((opened: DecryptedMessage) => Extra | Promise<Extra>) | undefined,
   ): Promise<DecryptedMessage> {
     const message = decodePreKeySignalMessage(bytes);
     const ends = { local: this.#local, remote };
@@ -287,7 +288,7 @@ export class Operations<Extra = unknown> {
     await this.#commit(
       draft,
       { ...draft.changes<Extra>(), ...used },
-      extra && { extra: extra(result) },
+      extra && { extra: await extra(result) },
     );
     return result;
   }

@@ -35,8 +35,7 @@ import type {
   SyncBody,
 } from './types.js';
 
-const RECEIPTS = ['delivered', 'read', 'viewed'] as const;
-const STATUSES = ['accepted', 'request', 'blocked', 'declined'] as const;
+const STATUSES = ['accepted', 'request', 'blocked'] as const;
 
 /** Bytes of what an application or another part of the SDK puts into a content. */
 const DATA_BYTES_MAX = 65_536;
@@ -91,8 +90,10 @@ export function encodeBody(body: ContentBody): Bytes | undefined {
     case 'timer':
       return new Uint8Array(0);
     case 'receipt': {
-      const writer = new ProtoWriter().uint32(1, RECEIPTS.indexOf(body.receipt) + 1);
-      for (const id of body.ids) writer.bytes(2, id);
+      const writer = new ProtoWriter();
+      for (const id of body.delivered) writer.bytes(1, id);
+      for (const id of body.read) writer.bytes(2, id);
+      for (const id of body.viewed) writer.bytes(3, id);
       return writer.finish();
     }
     case 'typing':
@@ -163,10 +164,12 @@ export function decodeBody(kind: KnownKind, encoded: Uint8Array): ContentBody {
     case 'timer':
       return { kind };
     case 'receipt': {
-      const fields = new Fields(encoded, { 1: 'number', 2: 'bytes' }, { 2: RECEIPT_IDS_MAX });
-      const receipt = RECEIPTS[fields.number(1, 255) - 1];
-      if (receipt === undefined) return { kind: 'unknown' };
-      return { kind, receipt, ids: fields.views(2).map(toId) };
+      const lists = { 1: RECEIPT_IDS_MAX, 2: RECEIPT_IDS_MAX, 3: RECEIPT_IDS_MAX };
+      const fields = new Fields(encoded, { 1: 'bytes', 2: 'bytes', 3: 'bytes' }, lists);
+      const [delivered = [], read = [], viewed = []] = [1, 2, 3].map((field) =>
+        fields.views(field).map(toId),
+      );
+      return { kind, delivered, read, viewed };
     }
     case 'typing':
       return { kind, started: new Fields(encoded, { 1: 'number' }).flag(1) };

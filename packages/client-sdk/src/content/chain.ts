@@ -47,6 +47,12 @@ export interface OutgoingChain {
   readonly withdrawn: readonly number[];
 }
 
+/** A message that is shown, by its counter and its content id as hex: what late ones are placed by. */
+export interface Anchor {
+  readonly counter: number;
+  readonly id: string;
+}
+
 /** Messages that are missing between two that came. */
 export interface Gap {
   readonly from: number;
@@ -55,8 +61,9 @@ export interface Gap {
   readonly before: Bytes | undefined;
   /** Hash that the message after it names as its predecessor; absent when that one was withdrawn. */
   readonly after: Bytes | undefined;
-  /** Content id of the first shown message after it, as hex: late ones stand before it. */
-  readonly successor: string | undefined;
+  /** The last shown message before it, and the first after it. */
+  readonly predecessor: Anchor | undefined;
+  readonly successor: Anchor | undefined;
 }
 
 /** What we know of one device's chain in one conversation. */
@@ -65,6 +72,8 @@ export interface IncomingChain {
   /** Highest counter that came. */
   readonly counter: number;
   readonly last: Bytes;
+  /** The newest message that is shown. */
+  readonly shown: Anchor | undefined;
   /** Rising. */
   readonly gaps: readonly Gap[];
   readonly recent: readonly { readonly counter: number; readonly hash: Bytes }[];
@@ -86,8 +95,13 @@ export type ChainVerdict =
   | { readonly kind: 'next' }
   /** Some before it are missing. */
   | { readonly kind: 'gap'; readonly from: number; readonly to: number }
-  /** It was missing; `successor` is the message it stands before. */
-  | { readonly kind: 'late'; readonly counter: number; readonly successor: string | undefined }
+  /** It was missing, and stands between these two. */
+  | {
+      readonly kind: 'late';
+      readonly counter: number;
+      readonly predecessor: Anchor | undefined;
+      readonly successor: Anchor | undefined;
+    }
   /** It came before. */
   | { readonly kind: 'repeat' }
   /** Of a chain that ended: nothing is known about its place. */
@@ -163,18 +177,21 @@ function beginChain(
   fromStart: boolean,
 ): { readonly state: IncomingChain; readonly verdict: ChainVerdict } {
   const missing = link.counter > 1 && (fromStart || before !== undefined);
+  const anchor = shown === undefined ? undefined : { counter: link.counter, id: shown };
   const gap: Gap = {
     from: 1,
     to: link.counter - 1,
     before: ZEROS,
     after: link.previous,
-    successor: shown,
+    predecessor: undefined,
+    successor: anchor,
   };
   const retired = before === undefined ? [] : [before.chain, ...before.retired];
   const state: IncomingChain = {
     chain: copyBytes(link.chain),
     counter: link.counter,
     last: hash,
+    shown: anchor,
     gaps: missing ? link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]) : [],
     recent: [{ counter: link.counter, hash }],
     retired: retired.slice(0, RETIRED_MAX),
@@ -190,23 +207,35 @@ function step(
   state: IncomingChain,
   message: Linked,
 ): { readonly state: IncomingChain; readonly verdict: ChainVerdict } {
-  const { link, hash, shown } = message;
+  const { link, hash } = message;
+  const anchor =
+    message.shown === undefined ? undefined : { counter: link.counter, id: message.shown };
   const recent = [...state.recent, { counter: link.counter, hash }].slice(-RECENT_MAX);
   if (link.counter === state.counter + 1) {
     if (!samePublicBytes(link.previous, state.last)) return fork(state, link.counter);
-    const gaps = named(state.gaps, shown);
-    const next = { ...state, counter: link.counter, last: hash, gaps, recent };
+    const gaps = named(state.gaps, anchor);
+    const shown = anchor ?? state.shown;
+    const next = { ...state, counter: link.counter, last: hash, shown, gaps, recent };
     return { state: next, verdict: { kind: 'next' } };
   }
   if (link.counter > state.counter) {
     const from = state.counter + 1;
     const to = link.counter - 1;
-    const gap = { from, to, before: state.last, after: link.previous, successor: shown };
-    const gaps = [...named(state.gaps, shown), gap].slice(-GAPS_MAX);
+    const gap: Gap = {
+      from,
+      to,
+      before: state.last,
+      after: link.previous,
+      predecessor: state.shown,
+      successor: anchor,
+    };
+    const gaps = [...named(state.gaps, anchor), gap].slice(-GAPS_MAX);
     // The sender may have given all of them up.
     const open = link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]);
     const verdict: ChainVerdict = open.length > 0 ? { kind: 'gap', from, to } : { kind: 'next' };
-    return { state: { ...state, counter: link.counter, last: hash, gaps, recent }, verdict };
+    const shown = anchor ?? state.shown;
+    const next = { ...state, counter: link.counter, last: hash, shown, gaps, recent };
+    return { state: next, verdict };
   }
   const at = state.gaps.findIndex((gap) => gap.from <= link.counter && link.counter <= gap.to);
   const gap = state.gaps[at];
@@ -224,14 +253,17 @@ function step(
   const parts: Gap[] = [];
   if (!first) {
     const after = link.previous;
-    parts.push({ ...gap, to: link.counter - 1, after, successor: shown ?? gap.successor });
+    parts.push({ ...gap, to: link.counter - 1, after, successor: anchor ?? gap.successor });
   }
-  if (!final) parts.push({ ...gap, from: link.counter + 1, before: hash });
+  if (!final) {
+    const predecessor = anchor ?? gap.predecessor;
+    parts.push({ ...gap, from: link.counter + 1, before: hash, predecessor });
+  }
   const gaps = [...state.gaps.slice(0, at), ...parts, ...state.gaps.slice(at + 1)];
-  const { counter } = link;
+  const { predecessor, successor } = gap;
   return {
     state: { ...state, gaps: gaps.slice(-GAPS_MAX), recent },
-    verdict: { kind: 'late', counter, successor: gap.successor },
+    verdict: { kind: 'late', counter: link.counter, predecessor, successor },
   };
 }
 
@@ -243,7 +275,7 @@ function fork(
 }
 
 /** Gaps whose successor was not shown: what comes now is the first that is. */
-function named(gaps: readonly Gap[], shown: string | undefined): readonly Gap[] {
+function named(gaps: readonly Gap[], shown: Anchor | undefined): readonly Gap[] {
   if (shown === undefined || gaps.every(({ successor }) => successor !== undefined)) return gaps;
   return gaps.map((gap) => ({ ...gap, successor: gap.successor ?? shown }));
 }
@@ -292,14 +324,26 @@ export function encodeIncoming(state: IncomingChain): Bytes {
     const part = new ProtoWriter(160).uint32(1, gap.from).uint32(2, gap.to);
     if (gap.before !== undefined) part.bytes(3, gap.before);
     if (gap.after !== undefined) part.bytes(4, gap.after);
-    if (gap.successor !== undefined) part.text(5, gap.successor);
+    if (gap.predecessor !== undefined) part.bytes(5, encodeAnchor(gap.predecessor));
+    if (gap.successor !== undefined) part.bytes(6, encodeAnchor(gap.successor));
     writer.bytes(4, part.finish());
   }
   for (const { counter, hash } of state.recent) {
     writer.bytes(5, new ProtoWriter(48).uint32(1, counter).bytes(2, hash).finish());
   }
   for (const chain of state.retired) writer.bytes(6, chain);
+  if (state.shown !== undefined) writer.bytes(7, encodeAnchor(state.shown));
   return writer.finish();
+}
+
+function encodeAnchor({ counter, id }: Anchor): Bytes {
+  return new ProtoWriter(48).uint32(1, counter).text(2, id).finish();
+}
+
+function decodeAnchor(encoded: Uint8Array | undefined): Anchor | undefined {
+  if (encoded === undefined) return undefined;
+  const fields = new Fields(encoded, { 1: 'number', 2: 'bytes' });
+  return { counter: fields.number(1, CHAIN_COUNTER_MAX), id: fields.text(2, 64) };
 }
 
 /** @throws DecodeError */
@@ -311,6 +355,7 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
     4: 'bytes',
     5: 'bytes',
     6: 'bytes',
+    7: 'bytes',
   } as const;
   const lists = { 4: GAPS_MAX, 5: RECENT_MAX, 6: RETIRED_MAX };
   const fields = new Fields(encoded, types, lists);
@@ -318,15 +363,23 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
     chain: fields.bytes(1, CHAIN_ID_BYTES),
     counter: fields.number(2, CHAIN_COUNTER_MAX),
     last: fields.bytes(3, HASH_BYTES),
+    shown: decodeAnchor(fields.view(7)),
     gaps: fields.views(4).map((view) => {
-      const types = { 1: 'number', 2: 'number', 3: 'bytes', 4: 'bytes', 5: 'bytes' } as const;
-      const gap = new Fields(view, types);
+      const gap = new Fields(view, {
+        1: 'number',
+        2: 'number',
+        3: 'bytes',
+        4: 'bytes',
+        5: 'bytes',
+        6: 'bytes',
+      });
       return {
         from: gap.number(1, CHAIN_COUNTER_MAX),
         to: gap.number(2, CHAIN_COUNTER_MAX),
         before: gap.optionalBytes(3, HASH_BYTES),
         after: gap.optionalBytes(4, HASH_BYTES),
-        successor: gap.optionalText(5, 64),
+        predecessor: decodeAnchor(gap.view(5)),
+        successor: decodeAnchor(gap.view(6)),
       };
     }),
     recent: fields.views(5).map((view) => {

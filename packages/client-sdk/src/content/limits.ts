@@ -51,8 +51,8 @@ export const THUMBNAIL_BYTES_MAX = 16_384;
 /** Options of a poll. */
 export const POLL_OPTIONS_MAX = 32;
 
-/** Ids in one receipt. Higher: a receipt leaves the smallest bucket and is told from typing. ATK-D06. */
-export const RECEIPT_IDS_MAX = 12;
+/** Ids in one list of a receipt. Twelve fit the smallest bucket. Lower: a busy hour takes hours to confirm. */
+export const RECEIPT_IDS_MAX = 256;
 
 /** Lines of a contact card. */
 export const CONTACT_LINES_MAX = 32;

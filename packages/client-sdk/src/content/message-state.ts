@@ -53,6 +53,8 @@ export interface MessageState {
   readonly deleted: boolean;
   /** A view-once message was opened here or on another device of ours. */
   readonly viewed: boolean;
+  /** A person read it, here or on another device of ours. */
+  readonly read: boolean;
 }
 
 /** A message to which nothing has happened. */
@@ -63,6 +65,7 @@ export const EMPTY_STATE: MessageState = {
   edit: undefined,
   deleted: false,
   viewed: false,
+  read: false,
 };
 
 /** Accounts kept per message. The largest group there will be. */
@@ -96,7 +99,7 @@ export function edit(state: MessageState, text: TextBody, stamp: Stamp): Message
 
 /** Take it back. Nothing comes after it. */
 export function erase(state: MessageState): MessageState {
-  return state.deleted ? state : { ...EMPTY_STATE, deleted: true };
+  return state.deleted ? state : { ...EMPTY_STATE, read: state.read, deleted: true };
 }
 
 /** Somebody has it, read it, or opened it. The first time counts. */
@@ -168,6 +171,7 @@ export function encodeState(state: MessageState): Bytes | undefined {
   }
   if (state.deleted) writer.bool(5, true);
   if (state.viewed) writer.bool(6, true);
+  if (state.read) writer.bool(7, true);
   const bytes = writer.finish();
   return bytes.length === 0 ? undefined : bytes;
 }
@@ -179,8 +183,16 @@ function stamped(stamp: Stamp): ProtoWriter {
 /** @throws DecodeError */
 export function decodeState(encoded: Uint8Array | undefined): MessageState {
   if (encoded === undefined) return EMPTY_STATE;
-  const all = { 1: 'bytes', 2: 'bytes', 3: 'bytes', 4: 'bytes', 5: 'number', 6: 'number' } as const;
-  const fields = new Fields(encoded, all, { 1: AUTHORS_MAX, 2: AUTHORS_MAX, 3: AUTHORS_MAX });
+  const types = {
+    1: 'bytes',
+    2: 'bytes',
+    3: 'bytes',
+    4: 'bytes',
+    5: 'number',
+    6: 'number',
+    7: 'number',
+  } as const;
+  const fields = new Fields(encoded, types, { 1: AUTHORS_MAX, 2: AUTHORS_MAX, 3: AUTHORS_MAX });
   const edited = fields.view(4);
   return {
     reactions: fields.views(1).map((view) => {
@@ -205,6 +217,7 @@ export function decodeState(encoded: Uint8Array | undefined): MessageState {
     edit: edited && decodeEdit(edited),
     deleted: fields.flag(5),
     viewed: fields.flag(6),
+    read: fields.flag(7),
   };
 }
 

@@ -151,8 +151,11 @@ export interface VoteBody {
 /** Messages of the recipient that arrived, or that a person read. Never answered. */
 export interface ReceiptBody {
   readonly kind: 'receipt';
-  readonly receipt: 'delivered' | 'read' | 'viewed';
-  readonly ids: readonly Bytes[];
+  readonly delivered: readonly Bytes[];
+  /** Delivered as well. */
+  readonly read: readonly Bytes[];
+  /** View-once messages that were opened; read as well. */
+  readonly viewed: readonly Bytes[];
 }
 
 /** Somebody is writing, or stopped. Not stored, not in the chain, lost when nobody is there. */
@@ -185,7 +188,7 @@ export interface SentBody {
 
 /** What a person decided about a conversation. The newest decision counts, by time and then id. */
 export interface ConversationSettings {
-  readonly status: 'accepted' | 'request' | 'blocked' | 'declined';
+  readonly status: 'accepted' | 'request' | 'blocked';
   /** Milliseconds since 1970; 0: not muted. */
   readonly mutedUntilMs: number;
   readonly archived: boolean;

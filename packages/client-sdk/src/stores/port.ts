@@ -83,8 +83,11 @@ export interface OutboxPart {
   readonly body: Bytes;
 }
 
-/** What an outbox row is for. `resolve` sends nothing: it asks the connection's owner who someone is. */
-export type OutboxKind = 'message' | 'sync' | 'resolve';
+/**
+ * What an outbox row is for. `message` has a history row, `change` is about one that was sent before,
+ * `receipt` and `sync` belong to none. `resolve` sends nothing: it asks the connection's owner who someone is.
+ */
+export type OutboxKind = 'message' | 'sync' | 'resolve' | 'change' | 'receipt';
 
 /** Something that must reach the relay. Deleted once it has. */
 export interface OutboxRow {
@@ -112,8 +115,18 @@ export type Direction = 'sent' | 'received';
 /** Where a history row stands. `failed` carries a code. */
 export type MessageStatus = 'pending' | 'confirmed' | 'failed' | 'received';
 
-/** `undecryptable` rows keep the place of a message that could not be opened. */
-export type MessageKind = 'text' | 'unknown' | 'undecryptable';
+/**
+ * What a row says. `unknown`: content of a newer version. `undecryptable` rows keep the place of a message
+ * that could not be opened.
+ */
+export type MessageKind =
+  | 'text'
+  | 'unknown'
+  | 'undecryptable'
+  | 'contact'
+  | 'location'
+  | 'poll'
+  | 'app';
 
 /** Between the places of two messages in the order of arrival: room for those that come late. */
 export const PLACE_STEP = 1_048_576;

@@ -34,10 +34,18 @@ import type {
 const ROW_VERSION = 1;
 
 const REGISTRATIONS: readonly Registration[] = ['local', 'asked', 'registered'];
-const OUTBOX_KINDS: readonly OutboxKind[] = ['message', 'sync', 'resolve'];
+const OUTBOX_KINDS: readonly OutboxKind[] = ['message', 'sync', 'resolve', 'change', 'receipt'];
 const DIRECTIONS: readonly Direction[] = ['sent', 'received'];
 const STATUSES: readonly MessageStatus[] = ['pending', 'confirmed', 'failed', 'received'];
-const KINDS: readonly MessageKind[] = ['text', 'unknown', 'undecryptable'];
+const KINDS: readonly MessageKind[] = [
+  'text',
+  'unknown',
+  'undecryptable',
+  'contact',
+  'location',
+  'poll',
+  'app',
+];
 
 function row(): ProtoWriter {
   return new ProtoWriter(512).uint32(1, ROW_VERSION);

@@ -70,7 +70,7 @@ t.test('the relay sees sizes in steps: all short messages look alike', async (t)
   const bobSees = new Inbox(bob);
   // Enough turns for every kind of post-quantum chunk to travel both ways.
   for (let turn = 0; turn < 80; turn++) {
-    await alice.send('bob', 'x'.repeat(turn * 3));
+    await alice.send('bob', 'x'.repeat(turn * 2));
     await bobSees.reach(turn + 1);
     await bob.send('alice', '');
     await aliceSees.reach(turn + 1);

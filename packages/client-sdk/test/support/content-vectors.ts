@@ -55,7 +55,12 @@ export const BODIES: Readonly<Record<string, ContentBody>> = {
   edit: { kind: 'edit', target: bytes(16, 3), text: { kind: 'text', text: 'better' } },
   delete: { kind: 'delete', target: bytes(16, 3) },
   timer: { kind: 'timer' },
-  receipt: { kind: 'receipt', receipt: 'read', ids: [bytes(16, 3), bytes(16, 4)] },
+  receipt: {
+    kind: 'receipt',
+    delivered: [bytes(16, 3)],
+    read: [bytes(16, 4), bytes(16, 5)],
+    viewed: [],
+  },
   typing: { kind: 'typing', started: true },
   contact: {
     kind: 'contact',
@@ -203,12 +208,11 @@ const REFUSED: Readonly<Record<string, Bytes>> = {
       sub((s) => s.bytes(1, bytes(16, 3))),
     ),
   ),
-  'receipt-13-ids': message((w) =>
+  'receipt-257-ids': message((w) =>
     w.bytes(
       10,
       sub((s) => {
-        s.uint32(1, 1);
-        for (let at = 0; at < 13; at++) s.bytes(2, bytes(16, at));
+        for (let at = 0; at < 257; at++) s.bytes(2, bytes(16, at));
         return s;
       }),
     ),

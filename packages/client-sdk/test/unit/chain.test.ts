@@ -76,9 +76,15 @@ t.test('ATK-I01 what was dropped is reported, in any place', async (t) => {
   t.strictSame(receiver.accept(two!), { kind: 'gap', from: 1, to: 1 }, 'the very first');
   t.strictSame(receiver.accept(five!), { kind: 'gap', from: 3, to: 4 });
   t.strictSame(receiver.missing, [1, 3, 4]);
-  t.strictSame(receiver.accept(four!), { kind: 'late', counter: 4, successor: '5' });
-  t.strictSame(receiver.accept(one!), { kind: 'late', counter: 1, successor: '2' });
-  t.strictSame(receiver.accept(three!), { kind: 'late', counter: 3, successor: '4' }, 'ATK-I02');
+  const late = (counter: number, before: number | undefined, after: number) => ({
+    kind: 'late',
+    counter,
+    predecessor: before && { counter: before, id: `${before}` },
+    successor: { counter: after, id: `${after}` },
+  });
+  t.strictSame(receiver.accept(four!), late(4, 2, 5));
+  t.strictSame(receiver.accept(one!), late(1, undefined, 2));
+  t.strictSame(receiver.accept(three!), late(3, 2, 4), 'ATK-I02');
   t.strictSame(receiver.missing, []);
   t.equal(receiver.accept(three!).kind, 'repeat');
 });

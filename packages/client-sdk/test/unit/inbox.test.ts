@@ -38,7 +38,7 @@ function workshop(decrypt?: () => void) {
         firstUse: false,
       };
       await store.commit({
-        extra: (extra as unknown as (o: typeof opened) => ClientExtra)(opened),
+        extra: await (extra as unknown as (o: typeof opened) => Promise<ClientExtra>)(opened),
       });
       log.push('stored');
       return message;

@@ -1,0 +1,187 @@
+/**
+ * Reads and writes of one commit over messages and records: what was read is what is overwritten, or the
+ * commit is refused and redone.
+ */
+import { toHex, type Bytes } from '@qasid/protocol';
+
+import {
+  decodeConversation,
+  encodeConversation,
+  newConversation,
+  type ConversationState,
+} from '../content/conversation-state.js';
+import {
+  decodeIncoming,
+  decodeOutgoing,
+  encodeIncoming,
+  encodeOutgoing,
+  type IncomingChain,
+  type OutgoingChain,
+} from '../content/index.js';
+import type {
+  ClientExtra,
+  ClientStore,
+  ConversationQuery,
+  MessageReplacement,
+  MessageRow,
+  NewMessage,
+  RecordChange,
+} from '../stores/port.js';
+
+/** Kinds of records. Readable in the file: they say nothing of anybody. */
+export const SPACE = {
+  conversation: 'conversation',
+  /** Chains of other devices, by conversation, account and device. */
+  incoming: 'chain-in',
+  /** Our own chain, by conversation. */
+  outgoing: 'chain-out',
+  /** Changes that wait for their message, by conversation. */
+  waiting: 'waiting',
+  /** Receipts to send, by account. */
+  receipts: 'receipts',
+  /** What was done to a store once. */
+  meta: 'meta',
+} as const;
+
+interface Cell {
+  readonly space: string;
+  readonly key: string;
+  readonly version: number;
+  readonly before: Bytes | undefined;
+  value: Bytes | undefined;
+}
+
+/** Everything one content, or one wish of a person, changes. */
+export class Batch {
+  readonly #store: ClientStore;
+  readonly #cells = new Map<string, Cell>();
+  readonly #rows = new Map<number, MessageReplacement>();
+  readonly #added: NewMessage[] = [];
+  readonly #removed = new Set<number>();
+  readonly #cleared = new Set<string>();
+
+  constructor(store: ClientStore) {
+    this.#store = store;
+  }
+
+  /** A record as this batch has it. */
+  async record(space: string, key: string): Promise<Bytes | undefined> {
+    return (await this.#cell(space, key)).value;
+  }
+
+  async setRecord(space: string, key: string, value: Bytes | undefined): Promise<void> {
+    (await this.#cell(space, key)).value = value;
+  }
+
+  async conversation(peer: string): Promise<ConversationState | undefined> {
+    const value = await this.record(SPACE.conversation, peer);
+    return value === undefined ? undefined : decodeConversation(value);
+  }
+
+  async setConversation(peer: string, state: ConversationState): Promise<void> {
+    await this.setRecord(SPACE.conversation, peer, encodeConversation(state));
+  }
+
+  /** Change a conversation, which begins as a request when it is not there. */
+  async changeConversation(
+    peer: string,
+    change: (state: ConversationState) => ConversationState,
+  ): Promise<ConversationState> {
+    const state = change((await this.conversation(peer)) ?? newConversation('request'));
+    await this.setConversation(peer, state);
+    return state;
+  }
+
+  async outgoing(peer: string): Promise<OutgoingChain | undefined> {
+    const value = await this.record(SPACE.outgoing, peer);
+    return value === undefined ? undefined : decodeOutgoing(value);
+  }
+
+  async setOutgoing(peer: string, state: OutgoingChain): Promise<void> {
+    await this.setRecord(SPACE.outgoing, peer, encodeOutgoing(state));
+  }
+
+  async incoming(name: string): Promise<IncomingChain | undefined> {
+    const value = await this.record(SPACE.incoming, name);
+    return value === undefined ? undefined : decodeIncoming(value);
+  }
+
+  async setIncoming(name: string, state: IncomingChain): Promise<void> {
+    await this.setRecord(SPACE.incoming, name, encodeIncoming(state));
+  }
+
+  /** A message as this batch has it. */
+  async message(peer: string, author: string, id: string): Promise<MessageRow | undefined> {
+    const row = await this.#store.loadMessage(peer, author, id);
+    if (row === undefined || this.#removed.has(row.seq)) return undefined;
+    return this.#rows.get(row.seq)?.row ?? row;
+  }
+
+  /** A page of a conversation as this batch has it. */
+  async page(query: ConversationQuery): Promise<readonly MessageRow[]> {
+    const rows = await this.#store.loadConversation(query);
+    return rows.map((row) => this.#rows.get(row.seq)?.row ?? row);
+  }
+
+  replace(row: MessageRow, terms?: readonly string[]): void {
+    const before = this.#rows.get(row.seq);
+    this.#rows.set(row.seq, { row, terms: terms ?? before?.terms });
+  }
+
+  add(row: NewMessage): void {
+    this.#added.push(row);
+  }
+
+  remove(seq: number): void {
+    this.#removed.add(seq);
+    this.#rows.delete(seq);
+  }
+
+  clear(peer: string): void {
+    this.#cleared.add(peer);
+  }
+
+  /** What to commit. */
+  toExtra(): ClientExtra {
+    const records: RecordChange[] = [];
+    for (const { space, key, version, before, value } of this.#cells.values()) {
+      if (sameBytes(before, value)) continue;
+      records.push({ space, key, value, expectedVersion: version });
+    }
+    return {
+      ...(this.#added.length > 0 && { messagesAdded: this.#added }),
+      ...(this.#rows.size > 0 && { messagesReplaced: [...this.#rows.values()] }),
+      ...(this.#removed.size > 0 && { messagesRemoved: [...this.#removed] }),
+      ...(this.#cleared.size > 0 && { conversationsRemoved: [...this.#cleared] }),
+      ...(records.length > 0 && { records }),
+    };
+  }
+
+  async #cell(space: string, key: string): Promise<Cell> {
+    const name = `${space}/${key}`;
+    let cell = this.#cells.get(name);
+    if (cell === undefined) {
+      const row = await this.#store.loadRecord(space, key);
+      cell = { space, key, version: row?.version ?? 0, before: row?.value, value: row?.value };
+      this.#cells.set(name, cell);
+    }
+    return cell;
+  }
+}
+
+/** Parts of a commit as one. */
+export function joinExtras(...parts: readonly ClientExtra[]): ClientExtra {
+  const out: Record<string, unknown> = {};
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part)) {
+      const before = out[name];
+      out[name] = Array.isArray(before) && Array.isArray(value) ? [...before, ...value] : value;
+    }
+  }
+  return out as ClientExtra;
+}
+
+function sameBytes(a: Bytes | undefined, b: Bytes | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a === b || toHex(a) === toHex(b);
+}

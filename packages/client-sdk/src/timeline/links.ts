@@ -1,0 +1,97 @@
+/**
+ * 15 Content §5. The chain of the device that sent a content, kept with the history.
+ */
+import { toHex } from '@qasid/protocol';
+
+import { acceptLink, chainHash, type Anchor } from '../content/index.js';
+import { PLACE_STEP, type MessageRow } from '../stores/port.js';
+import type { Batch } from './batch.js';
+import type { Entry, GapFound, Surroundings } from './types.js';
+
+/** What the link of a content says. */
+export interface Placed {
+  /** It came before: there is nothing to do. */
+  readonly repeat: boolean;
+  /** Where it stands, when not at the end. */
+  readonly place: number | undefined;
+  readonly gap: GapFound | undefined;
+}
+
+const NOWHERE: Placed = { repeat: false, place: undefined, gap: undefined };
+
+/** Take the link of a content into the chain of its device. */
+export async function applyLink(
+  batch: Batch,
+  entry: Entry,
+  around: Surroundings,
+  shown: boolean,
+): Promise<Placed> {
+  const { peer, author, device, content, bytes } = entry;
+  const { self, crypto } = around;
+  const { link } = content;
+  if (link === undefined || (author === self.account && device === self.device)) return NOWHERE;
+  const name = `${peer}/${author}/${device}`;
+  const linked = {
+    link,
+    hash: chainHash(crypto, bytes),
+    shown: shown ? toHex(content.id) : undefined,
+  };
+  // The device that made the account was there from the beginning.
+  const { state, verdict } = acceptLink(await batch.incoming(name), linked, self.device === 1);
+  await batch.setIncoming(name, state);
+  const found = (from: number, to: number, cause: GapFound['cause']): GapFound => ({
+    peer,
+    account: author,
+    device,
+    from,
+    to,
+    cause,
+  });
+  switch (verdict.kind) {
+    case 'next':
+    case 'retired':
+      return NOWHERE;
+    case 'repeat':
+      return { ...NOWHERE, repeat: true };
+    case 'gap':
+      return { ...NOWHERE, gap: found(verdict.from, verdict.to, 'missing') };
+    case 'fork':
+      return { ...NOWHERE, gap: found(verdict.counter, verdict.counter, 'forked') };
+    case 'late': {
+      const { counter, predecessor, successor } = verdict;
+      const load = (anchor: Anchor | undefined): Promise<MessageRow | undefined> =>
+        anchor === undefined
+          ? Promise.resolve(undefined)
+          : batch.message(peer, author, anchor.id);
+      const place = between(counter, {
+        predecessor,
+        successor,
+        before: (await load(predecessor))?.place,
+        after: (await load(successor))?.place,
+      });
+      return { repeat: false, place, gap: found(counter, counter, 'healed') };
+    }
+  }
+}
+
+/**
+ * A place between two messages of one device, in proportion to the counter: so all that were missing between
+ * them find their order, in whatever order they come.
+ */
+function between(
+  counter: number,
+  neighbours: {
+    readonly predecessor: Anchor | undefined;
+    readonly successor: Anchor | undefined;
+    readonly before: number | undefined;
+    readonly after: number | undefined;
+  },
+): number | undefined {
+  const { predecessor, successor, before, after } = neighbours;
+  if (successor === undefined || after === undefined) return undefined;
+  const known = predecessor !== undefined && before !== undefined;
+  const low = known ? before : after - PLACE_STEP + 1;
+  const first = known ? predecessor.counter : 0;
+  const share = (counter - first) / (successor.counter - first);
+  return Math.floor(low + (after - low) * share);
+}
