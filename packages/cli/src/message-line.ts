@@ -8,20 +8,36 @@ import { inertBlock, inertJson, inertLine } from './inert.js';
 /** A message someone sent us, without its end of line. */
 export function messageLine(message: Message, json: boolean): string {
   if (json) return inertJson(receivedJson(message));
-  return `${senderName(message)}: ${inertBlock(message.text)}`;
+  return `${senderName(message)}: ${saying(message)}`;
 }
 
 /** Any message of the history, with its number. */
 export function historyLine(message: Message, json: boolean): string {
   if (json) {
-    const { direction, status, peer } = message;
-    return inertJson({ ...receivedJson(message), direction, peer, status });
+    const { direction, status, peer, kind, edited, deleted, reactions } = message;
+    const more = { direction, peer, status, kind, edited, deleted, reactions };
+    return inertJson({ ...receivedJson(message), ...more });
   }
-  const mark =
-    message.status === 'pending' || message.status === 'failed' ? ` (${message.status})` : '';
-  const text =
-    message.kind === 'text' ? inertBlock(message.text) : 'needs a newer version of qasid';
-  return `${message.seq}  ${senderName(message)}${mark}: ${text}`;
+  const { status, edited, deleted } = message;
+  const marks = [
+    ...(status === 'pending' || status === 'failed' ? [status] : []),
+    ...(edited ? ['edited'] : []),
+    ...(deleted ? ['deleted'] : []),
+  ];
+  const mark = marks.length > 0 ? ` (${marks.join(', ')})` : '';
+  const reactions = message.reactions.map(({ emoji, by }) => {
+    const count = by.length > 1 ? ` ${by.length}` : '';
+    return ` [${inertLine(emoji)}${count}]`;
+  });
+  const text = deleted ? '' : ` ${saying(message)}`;
+  return `${message.seq}  ${senderName(message)}${mark}:${text}${reactions.join('')}`;
+}
+
+/** What a message says, in plain text. */
+function saying(message: Message): string {
+  if (message.kind === 'unknown') return 'needs a newer version of qasid';
+  if (message.viewOnce !== undefined) return 'a message to be viewed once, in another program';
+  return inertBlock(message.text);
 }
 
 /** Digits in groups of five, as people read them out. */

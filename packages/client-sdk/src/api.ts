@@ -5,7 +5,9 @@ import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 
 import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
-import type { ClientStore, Direction, MessageRow, MessageStatus } from './stores/port.js';
+import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
+import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
+import type { GapFound } from './timeline/types.js';
 import type { Dial } from './transport/port.js';
 
 /** How to open a client. */
@@ -23,6 +25,8 @@ export interface ClientOptions {
   readonly socket?: Dial;
   /** Connect at once and stay connected; default true. */
   readonly connect?: boolean;
+  /** Which receipts to send to accepted contacts; default both. Nobody else ever gets one. */
+  readonly receipts?: { readonly delivered: boolean; readonly read: boolean };
   /** What went on, in codes: no names, no keys, no content. */
   readonly log?: (line: LogLine) => void;
 }
@@ -58,21 +62,85 @@ export interface Sender {
   readonly device: number;
 }
 
-/** One message, received or sent. */
-export interface Message {
+/** Which message is meant, in calls that take one: a `Message`, or its id and author. */
+export interface MessageKey {
+  /** 32 hex digits. */
+  readonly id: string;
+  readonly sender: { readonly account: string };
+}
+
+/** The message that another one answers. */
+export interface QuotedMessage extends MessageKey {
+  /** Beginning of the original; empty when the quote does not fit it. */
+  readonly text: string;
+  /**
+   * `known`: the original is here and says so. `unknown`: it is not here, so only the sender of the answer
+   * says what it was. `mismatch`: it is here and says something else (ATK-H09).
+   */
+  readonly original: 'known' | 'unknown' | 'mismatch';
+}
+
+/** Those who reacted with one emoji. */
+export interface ReactionGroup {
+  readonly emoji: string;
+  /** Accounts. */
+  readonly by: readonly string[];
+}
+
+/** Those who chose one option of a poll. */
+export interface PollResult {
+  readonly option: string;
+  /** Accounts. */
+  readonly by: readonly string[];
+}
+
+/** How far a message of ours came with one account. This device's clock, milliseconds since 1970. */
+export interface Receipt {
+  readonly account: string;
+  readonly deliveredAtMs: number | undefined;
+  readonly readAtMs: number | undefined;
+  readonly viewedAtMs: number | undefined;
+}
+
+/** What a message says. */
+export type MessageBody = TextBody | ContactBody | LocationBody | PollBody | AppBody;
+
+/** One message, received or sent. Data, never markup: show it as text. */
+export interface Message extends MessageKey {
   /** Place in this device's history; rises with each message. */
   readonly seq: number;
+  /** Order within the conversation; see `Conversation.messages`. */
+  readonly place: number;
   /** Chosen by the sender, 32 hex digits. */
   readonly id: string;
   /** `unknown`: content of a kind this version does not know, in `raw`. */
-  readonly kind: 'text' | 'unknown';
+  readonly kind: 'text' | 'contact' | 'location' | 'poll' | 'app' | 'unknown';
   readonly direction: Direction;
   readonly sender: Sender;
   /** The other account of the conversation; empty while a name is not resolved. */
   readonly peer: string;
+  /** What it says in plain text, edits included. Empty when deleted or to be viewed once. */
   readonly text: string;
+  /** All of what it says, edits included; `undefined` when deleted, unknown, or to be viewed once. */
+  readonly body: MessageBody | undefined;
+  /** Content of an unknown kind, as it came. */
   readonly raw: Uint8Array | undefined;
-  /** The sender's clock. */
+  readonly quote: QuotedMessage | undefined;
+  readonly reactions: readonly ReactionGroup[];
+  /** One for each option; empty when it is no poll. */
+  readonly results: readonly PollResult[];
+  /** Empty for messages of others. */
+  readonly receipts: readonly Receipt[];
+  readonly edited: boolean;
+  /** Its author took it back. */
+  readonly deleted: boolean;
+  /** `unopened`: `Conversation.view` shows it, once. */
+  readonly viewOnce: 'unopened' | 'opened' | undefined;
+  /** When it disappears here, milliseconds since 1970. */
+  readonly expiresAtMs: number | undefined;
+  /** It waits in a message request: its sender learns nothing until a person accepts. */
+  readonly request: boolean;
+  /** The sender's clock, moved into what can be true: 45 days before to 5 minutes after it arrived. */
   readonly sentAtMs: number;
   /** This device's clock. */
   readonly receivedAtMs: number;
@@ -80,6 +148,48 @@ export interface Message {
   /** Error code of a failed message. */
   readonly cause: string | undefined;
 }
+
+/** A conversation as it stands. */
+export interface ConversationInfo {
+  /** Account of the other side, or a group's id as hex. */
+  readonly id: string;
+  readonly username: string | undefined;
+  /** How the other side wants to be called. Their word. */
+  readonly profileName: string | undefined;
+  /** `request`: somebody wrote to whom this account has never written. */
+  readonly status: 'accepted' | 'request' | 'blocked';
+  readonly unread: number;
+  /** This device's clock, milliseconds since 1970. */
+  readonly lastActivityMs: number;
+  readonly draft: string;
+  /** 0: not muted. */
+  readonly mutedUntilMs: number;
+  readonly archived: boolean;
+  /** Messages older than this are deleted here; 0: kept. */
+  readonly retentionSeconds: number;
+  /** New messages disappear so long after they are read; 0: they stay. */
+  readonly timerSeconds: number;
+}
+
+/** Receipts of one account came in. */
+export interface ReceiptEvent {
+  readonly peer: string;
+  readonly account: string;
+  readonly receipt: 'delivered' | 'read' | 'viewed';
+  /** Messages of ours. */
+  readonly ids: readonly string[];
+}
+
+/** Somebody is writing, or stopped. */
+export interface TypingEvent {
+  readonly peer: string;
+  readonly account: string;
+  readonly device: number;
+  readonly started: boolean;
+}
+
+/** Something is wrong, or well again, in what a device sent. Chapter 15 §5. */
+export type Gap = GapFound;
 
 /** A message that could not be opened. Its place in the history is kept, and it will not come again. */
 export interface Undecryptable {
@@ -168,6 +278,19 @@ export interface Stalled {
 export interface ClientEvents {
   /** A message arrived and is stored. */
   readonly message: Message;
+  /** A message that was there was edited, deleted, reacted to, read, confirmed or sent by another process. */
+  readonly 'message-changed': Message;
+  /** Messages are gone from here: their time was over. */
+  readonly 'message-removed': { readonly peer: string; readonly ids: readonly string[] };
+  readonly 'conversation-changed': ConversationInfo;
+  /** Somebody wrote to whom this account has never written. */
+  readonly request: ConversationInfo;
+  /** Told in the process that is connected. */
+  readonly receipt: ReceiptEvent;
+  /** Told in the process that is connected. */
+  readonly typing: TypingEvent;
+  /** Messages are missing, came late, or do not fit. Told in the process that is connected. */
+  readonly gap: Gap;
   /** A message we sent is durable at the relay. */
   readonly confirmed: { readonly id: string };
   /** A message we sent will not be delivered. */
@@ -182,22 +305,4 @@ export interface ClientEvents {
   readonly stalled: Stalled;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */
   readonly trouble: Error;
-}
-
-/** A history row as a program sees it. */
-export function toMessage(row: MessageRow, sender: Sender): Message {
-  return {
-    seq: row.seq,
-    id: row.id,
-    kind: row.kind === 'text' ? 'text' : 'unknown',
-    direction: row.direction,
-    sender,
-    peer: row.peer,
-    text: row.text,
-    raw: row.kind === 'text' ? undefined : row.raw,
-    sentAtMs: row.sentAtMs,
-    receivedAtMs: row.receivedAtMs,
-    status: row.status,
-    cause: row.cause,
-  };
 }

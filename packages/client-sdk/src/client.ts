@@ -1,18 +1,13 @@
 /**
  * The client: the verbs of the person who writes messages. Everything else hides behind it.
  */
-import {
-  createFingerprint,
-  defaultCrypto,
-  readU32be,
-  type CryptoProvider,
-  type PublicKey,
-} from '@qasid/protocol';
-import { parseAccountText } from '@qasid/protocol/envelope';
+import { defaultCrypto, readU32be, StoreError, type CryptoProvider } from '@qasid/protocol';
 
+import { adoptHistory } from './adopt.js';
 import type {
   ClientEvents,
   ClientOptions,
+  ConversationInfo,
   LogLine,
   Me,
   Message,
@@ -20,25 +15,24 @@ import type {
   SafetyNumber,
   SentMessage,
 } from './api.js';
-import { sleep, systemClock } from './clock.js';
+import { systemClock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
+import { Conversation } from './conversation.js';
+import { decodeConversation } from './content/conversation-state.js';
 import { Devices } from './devices.js';
-import { newContact } from './directory.js';
 import { Engine, type Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import { Emitter } from './events.js';
+import { Expiry } from './expiry.js';
+import { Feed } from './feed.js';
 import { History } from './history.js';
 import { errorOfCode } from './outbox.js';
+import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { Registrar } from './registrar.js';
 import { Sending } from './sending.js';
-import type { Contact, MessageRow, Profile } from './stores/port.js';
+import type { Profile } from './stores/port.js';
+import { SPACE } from './timeline/batch.js';
 import { platformDial } from './transport/websocket.js';
-
-/** How long to wait for the relay to say who somebody is. */
-const RESOLVE_TIMEOUT_MS = 15_000;
-
-/** How long to wait before reading again when the store could not be read. */
-const FEED_RETRY_MS = 1_000;
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
 export class QasidClient implements AsyncDisposable {
@@ -50,10 +44,12 @@ export class QasidClient implements AsyncDisposable {
   readonly #sending: Sending;
   readonly #registrar: Registrar;
   readonly #devices: Devices;
+  readonly #feed: Feed;
+  readonly #expiry: Expiry;
+  readonly #people: PeopleDeps;
   #profile: Profile | undefined;
   #engine: Engine | undefined;
   #closing: Promise<void> | undefined;
-  #undecryptable = 0;
   #registering = false;
   #clockOffsetMs: number | undefined;
 
@@ -69,15 +65,38 @@ export class QasidClient implements AsyncDisposable {
       clock,
       dice: random,
       dial: socket ?? platformDial,
+      receipts: options.receipts ?? { delivered: true, read: true },
     };
     this.#log = options.log;
     this.#autoConnect = options.connect ?? true;
-    this.#history = new History(store, clock, () => this.#profile);
+    this.#history = new History({ store, crypto }, clock, () => this.#profile);
     this.#registrar = new Registrar(this.#platform);
     this.#sending = new Sending(this.#platform, this.#history, {
       confirmed: (id) => this.#emitter.emit('confirmed', { id }),
       failed: (id, error) => this.#emitter.emit('failed', { id, error }),
     });
+    const trouble = (error: unknown): void => this.#trouble(error);
+    this.#feed = new Feed({
+      store,
+      clock,
+      history: this.#history,
+      emitter: this.#emitter,
+      note: (event, code) => this.#note(event, code),
+      trouble,
+    });
+    this.#expiry = new Expiry({
+      store,
+      clock,
+      onRemoved: (peer, ids) => this.#emitter.emit('message-removed', { peer, ids }),
+      onTrouble: trouble,
+    });
+    this.#people = {
+      store,
+      crypto,
+      sending: this.#sending,
+      engine: () => this.#requireEngine(),
+      notInTime: (what) => this.#notInTime(what),
+    };
     this.#devices = new Devices(this.#platform, {
       engine: () => this.#requireEngine(),
       profile: () => this.#profile,
@@ -194,6 +213,43 @@ export class QasidClient implements AsyncDisposable {
   }
 
   /**
+   * The conversation with somebody, by user name or account id. Asks the relay when the name is not known.
+   *
+   * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
+   */
+  async conversation(who: string): Promise<Conversation> {
+    const contact = await findContact(this.#people, who);
+    const { sending, engine } = this.#people;
+    return new Conversation(
+      {
+        platform: this.#platform,
+        history: this.#history,
+        sending,
+        engine,
+        receiptsDue: () => this.#engine?.receiptsDue(),
+      },
+      contact,
+    );
+  }
+
+  /** All conversations, message requests and archived ones included, the one with the last message first. */
+  async conversations(): Promise<readonly ConversationInfo[]> {
+    const rows = await this.#platform.store.loadRecords(SPACE.conversation);
+    const all = await Promise.all(
+      rows.map(({ key, value }) => this.#history.info(key, decodeConversation(value))),
+    );
+    return all.sort((a, b) => b.lastActivityMs - a.lastActivityMs);
+  }
+
+  /** Messages of all conversations with all words of `query`; as `Conversation.search`. */
+  async search(
+    query: string,
+    options: { readonly before?: number; readonly limit?: number } = {},
+  ): Promise<readonly Message[]> {
+    return this.#history.search(query, { ...options, limit: options.limit ?? 50 });
+  }
+
+  /**
    * Messages that arrived, now and from now on, each once and in order. Ends when the client closes.
    *
    * @param options.after - Begin after this `seq`; default: only what arrives from now on.
@@ -261,22 +317,7 @@ export class QasidClient implements AsyncDisposable {
    * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
    */
   async safetyNumber(who: string): Promise<SafetyNumber> {
-    const profile = this.#requireProfile();
-    const contact = await this.#resolve(who);
-    const trusted = await this.#platform.store.loadIdentity(contact.account);
-    if (trusted === undefined) throw new AccountError('ACCOUNT_UNKNOWN', 'no key of this account');
-    const number = (key: PublicKey): Pick<SafetyNumber, 'digits' | 'scannable'> =>
-      createFingerprint(
-        this.#platform.crypto,
-        { identifier: parseAccountText(profile.account), identityKey: profile.identity.public },
-        { identifier: parseAccountText(contact.account), identityKey: key },
-      );
-    const { account, username, offeredIdentity } = contact;
-    return {
-      ...number(trusted),
-      theirs: { account, username },
-      changed: offeredIdentity === undefined ? undefined : number(offeredIdentity),
-    };
+    return safetyNumberOf(this.#people, this.#requireProfile(), who);
   }
 
   /**
@@ -286,35 +327,7 @@ export class QasidClient implements AsyncDisposable {
    * @throws AccountError
    */
   async trust(who: string): Promise<void> {
-    const engine = this.#requireEngine();
-    const contact = await engine.directory.known(who);
-    if (contact === undefined)
-      throw new AccountError('ACCOUNT_UNKNOWN', 'nobody known by that name');
-    const { account, username, offeredIdentity } = contact;
-    const { store } = this.#platform;
-    const rows = await store.loadOutbox({ limit: 10_000 });
-    const waiting = rows.filter((row) => row.account === account);
-    if (offeredIdentity === undefined && !waiting.some(({ held }) => held)) return;
-    await store.commit({
-      ...(offeredIdentity && { identities: [{ name: account, identityKey: offeredIdentity }] }),
-      extra: {
-        // Lists signed by the old key mean nothing under the new one; versions begin again.
-        contacts: offeredIdentity === undefined ? [] : [{ ...newContact(account), username }],
-        outboxChanged: waiting.map((row) => ({ ...row, held: false, parts: undefined })),
-        outboxAdded: [
-          {
-            kind: 'resolve',
-            messageId: '',
-            account,
-            username,
-            content: new Uint8Array(0),
-            parts: undefined,
-            held: false,
-            copied: true,
-          },
-        ],
-      },
-    });
+    return trustContact(this.#people, who);
   }
 
   /** Where a reader of the history stands, kept in the store under `name`; 0 at first. */
@@ -340,7 +353,9 @@ export class QasidClient implements AsyncDisposable {
 
   async #start(): Promise<void> {
     this.#profile = await this.#platform.store.loadProfile();
-    void this.#feed(await this.#platform.store.lastSeq());
+    await this.#feed.start();
+    void this.#adopt();
+    this.#expiry.start();
     if (this.#profile?.registration === 'registered') this.#run(this.#profile);
     else void this.#awaitAccount();
   }
@@ -394,7 +409,7 @@ export class QasidClient implements AsyncDisposable {
         this.#note('stalled', 'stalled');
         this.#emitter.emit('stalled', stalled);
       },
-      happened: () => undefined,
+      happened: (happenings) => this.#feed.happened(happenings),
       trouble: (error) => this.#trouble(error),
       prove: (challenge) => {
         this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
@@ -404,6 +419,15 @@ export class QasidClient implements AsyncDisposable {
     });
   }
 
+  async #adopt(): Promise<void> {
+    try {
+      await adoptHistory(this.#platform.store, this.#platform.clock);
+    } catch (error) {
+      // Another process does the same, or the next opening will.
+      if (!isConflict(error)) this.#trouble(error);
+    }
+  }
+
   #trouble(error: unknown): void {
     if (this.#closing !== undefined) return;
     const known = error instanceof Error ? error : new Error('unknown trouble');
@@ -411,54 +435,13 @@ export class QasidClient implements AsyncDisposable {
     this.#emitter.emit('trouble', known);
   }
 
-  /** Events for what arrives, for as long as the client is open, over any trouble with the store. */
-  async #feed(after: number): Promise<void> {
-    let from = after;
-    while (this.#closing === undefined) {
-      try {
-        for await (const row of this.#history.arrivals(from)) {
-          await this.#tell(row);
-          from = row.seq;
-        }
-      } catch (error) {
-        this.#trouble(error);
-        await sleep(this.#platform.clock, FEED_RETRY_MS);
-      }
-    }
-  }
-
-  async #tell(row: MessageRow): Promise<void> {
-    if (row.kind !== 'undecryptable') {
-      this.#emitter.emit('message', await this.#history.message(row));
-      return;
-    }
-    this.#undecryptable++;
-    const cause = row.cause ?? 'INTERNAL_INVARIANT';
-    this.#note('undecryptable', cause);
-    this.#emitter.emit('undecryptable', {
-      seq: row.seq,
-      claimedAccount: row.peer === '' ? undefined : row.peer,
-      claimedDevice: row.device === 0 ? undefined : row.device,
-      cause,
-      count: this.#undecryptable,
-    });
-  }
-
-  /** A contact with a key: known, or fetched by whichever process is connected. */
-  async #resolve(who: string): Promise<Contact> {
-    const engine = this.#requireEngine();
-    const known = await engine.directory.known(who);
-    if (known !== undefined) return known;
-    const found = await this.#sending.resolve(who, RESOLVE_TIMEOUT_MS);
-    if (found === undefined) throw this.#notInTime('the relay could not be asked');
-    return found;
-  }
-
   async #shutDown(): Promise<void> {
     await this.#registrar.close();
     try {
       await this.#engine?.stop();
     } finally {
+      this.#feed.close();
+      await this.#expiry.stop();
       this.#history.close();
       this.#sending.close();
       this.#emitter.emit('status', 'closed');
@@ -497,4 +480,8 @@ export class QasidClient implements AsyncDisposable {
     }
     return this.#engine;
   }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_CONFLICT';
 }

@@ -23,6 +23,7 @@ import { Inbox } from './inbox.js';
 import { RelayLink, type Verdict } from './link.js';
 import { Outbox } from './outbox.js';
 import { tendPrekeys } from './prekey-upkeep.js';
+import { Receipts, type ReceiptsOptions } from './receipts.js';
 import type { SealingDeps } from './sealing.js';
 import { StallWatch } from './stalls.js';
 import type {
@@ -54,6 +55,7 @@ export interface Platform {
   /** Uniform in [0, 1): spreads retries. Not for keys. */
   readonly dice: () => number;
   readonly dial: Dial;
+  readonly receipts: ReceiptsOptions['policy'];
 }
 
 /** What the engine tells its client. */
@@ -85,6 +87,7 @@ export class Engine {
   readonly #events: EngineEvents;
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
+  readonly #receipts: Receipts;
   readonly #self: { readonly account: string; readonly device: number };
   #lease: ConnectionLease | undefined;
   #leaseTimer: Timer | undefined;
@@ -150,6 +153,16 @@ export class Engine {
       onHeld: (row) => events.held(row),
       onTrouble: (error) => events.trouble(error),
     });
+    this.#receipts = new Receipts({
+      store,
+      clock,
+      crypto,
+      dice,
+      policy: platform.receipts,
+      onTrouble: (error) => {
+        if (!this.#stopped) events.trouble(error);
+      },
+    });
     this.#inbox = new Inbox({
       store,
       clock,
@@ -161,6 +174,7 @@ export class Engine {
       onHeld: (account, username) => events.heldMessage(account, username),
       onOpened: (remote, happenings) => {
         void stalls.opened(remote);
+        this.#receipts.poke();
         events.happened(happenings);
       },
       onTrouble: (error) => this.#trouble(error),
@@ -177,6 +191,11 @@ export class Engine {
     this.#unwatch = this.#platform.store.watch(() => this.#outbox.pump());
     if (lease !== undefined) this.#own(lease);
     else void this.#tryOwn();
+  }
+
+  /** Receipts may be due: this engine sends them when it owns the connection. */
+  receiptsDue(): void {
+    if (this.isOwner) this.#receipts.poke();
   }
 
   /** Look at the outbox now. */
@@ -220,6 +239,7 @@ export class Engine {
     this.link.close();
     await this.#outbox.idle();
     await this.#inbox.settled();
+    await this.#receipts.stop();
     await this.#upkeep?.catch(() => undefined);
     await this.#lease?.release();
     this.#lease = undefined;
@@ -246,6 +266,7 @@ export class Engine {
     this.#lease = lease;
     this.#othersOwn = false;
     this.#events.owned();
+    this.#receipts.poke();
     this.link.connect();
   }
 

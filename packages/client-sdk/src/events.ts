@@ -14,6 +14,11 @@ export class Emitter<Events extends object> {
     return () => set.delete(listener);
   }
 
+  /** Whether anybody listens to `name`. */
+  hears(name: keyof Events): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   /** Call the listeners of `name`. */
   emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {

@@ -5,14 +5,19 @@
  * same profile received shows up here as well.
  */
 import type { Clock } from './clock.js';
-import { toMessage, type Message, type Sender } from './api.js';
-import type { ClientStore, MessageRow, Profile } from './stores/port.js';
+import type { ConversationInfo, Message, Sender } from './api.js';
+import type { ConversationState } from './content/conversation-state.js';
+import { queryTerms } from './content/terms.js';
+import { viewConversation, viewMessage, type ViewDeps } from './message-view.js';
+import type { ClientStore, MessageRow, Position, Profile } from './stores/port.js';
+import { Batch } from './timeline/batch.js';
 
 /** Rows read at once. */
 const PAGE = 200;
 
 /** The stored messages of one client. */
 export class History {
+  readonly #deps: ViewDeps;
   readonly #store: ClientStore;
   readonly #clock: Clock;
   readonly #self: () => Profile | undefined;
@@ -21,8 +26,9 @@ export class History {
   readonly #wake = new Set<() => void>();
   #unwatch: (() => void) | undefined;
 
-  constructor(store: ClientStore, clock: Clock, self: () => Profile | undefined) {
-    this.#store = store;
+  constructor(deps: ViewDeps, clock: Clock, self: () => Profile | undefined) {
+    this.#deps = deps;
+    this.#store = deps.store;
     this.#clock = clock;
     this.#self = self;
   }
@@ -47,13 +53,55 @@ export class History {
       const rows = await this.#store.loadMessages({ after: from, limit: PAGE });
       for (const row of rows) {
         from = row.seq;
-        if (row.kind === 'undecryptable') continue;
+        if (row.kind === 'undecryptable' || this.isOver(row)) continue;
         out.push(await this.message(row));
         if (out.length === limit) break;
       }
       if (rows.length < PAGE) break;
     }
     return out;
+  }
+
+  /** A page of one conversation, in its order; without `after` the newest. */
+  async conversation(
+    peer: string,
+    query: { readonly before?: Position; readonly after?: Position; readonly limit: number },
+  ): Promise<readonly Message[]> {
+    const rows = await this.#store.loadConversation({ peer, ...query });
+    const shown = rows.filter((row) => row.kind !== 'undecryptable' && !this.isOver(row));
+    const messages = await Promise.all(shown.map((row) => this.message(row)));
+    return query.after === undefined ? messages.reverse() : messages;
+  }
+
+  /** Messages that hold all words of `query`, newest first; in one conversation, or in all. */
+  async search(
+    query: string,
+    options: { readonly peer?: string; readonly before?: number; readonly limit: number },
+  ): Promise<readonly Message[]> {
+    const terms = queryTerms(query);
+    const found: Message[] = [];
+    let { before } = options;
+    while (terms.length > 0 && found.length < options.limit) {
+      const rows = await this.#store.searchMessages({ terms, before, limit: PAGE });
+      for (const row of rows) {
+        before = row.seq;
+        if ((options.peer ?? row.peer) !== row.peer || this.isOver(row)) continue;
+        found.push(await this.message(row));
+        if (found.length === options.limit) break;
+      }
+      if (rows.length < PAGE) break;
+    }
+    return found;
+  }
+
+  /** Whether a message has disappeared, also when nobody has removed it yet. ATK-H11. */
+  isOver(row: Pick<MessageRow, 'expiresAtMs'>): boolean {
+    return row.expiresAtMs !== undefined && row.expiresAtMs <= this.#clock.now();
+  }
+
+  /** A conversation as a program sees it. */
+  async info(peer: string, state: ConversationState): Promise<ConversationInfo> {
+    return viewConversation(peer, await this.#nameOf(peer), state);
   }
 
   /** Rows that arrived after `after`, now and for as long as somebody asks. */
@@ -102,7 +150,9 @@ export class History {
 
   /** A row with its sender's name. */
   async message(row: MessageRow): Promise<Message> {
-    return toMessage(row, await this.#sender(row));
+    const state = row.peer === '' ? undefined : await new Batch(this.#store).conversation(row.peer);
+    const request = row.direction === 'received' && state?.settings.status === 'request';
+    return viewMessage(this.#deps, row, await this.#sender(row), request);
   }
 
   async #sender(row: MessageRow): Promise<Sender> {
@@ -110,12 +160,16 @@ export class History {
     if (row.direction === 'sent' && self !== undefined) {
       return { account: self.account, username: self.username, device: row.device };
     }
-    let username = this.#names.get(row.peer);
-    if (username === undefined && row.peer !== '') {
-      username = (await this.#store.loadContact(row.peer))?.username;
-      if (username !== undefined) this.#names.set(row.peer, username);
+    return { account: row.author, username: await this.#nameOf(row.author), device: row.device };
+  }
+
+  async #nameOf(account: string): Promise<string | undefined> {
+    let username = this.#names.get(account);
+    if (username === undefined && account !== '') {
+      username = (await this.#store.loadContact(account))?.username;
+      if (username !== undefined) this.#names.set(account, username);
     }
-    return { account: row.peer, username, device: row.device };
+    return username;
   }
 
   #nextChange(): Promise<void> {

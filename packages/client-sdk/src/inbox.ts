@@ -265,7 +265,8 @@ export class Inbox {
       if (body.kind === 'sent' && own) {
         const sent = decodeContent(body.content);
         // A copy of a copy, or of what is only for our own devices, was made by nobody honest.
-        if (sent.body.kind === 'sent' || sent.body.kind === 'sync') return asUnknown(here, content, bytes);
+        if (sent.body.kind === 'sent' || sent.body.kind === 'sync')
+          return asUnknown(here, content, bytes);
         return { ...here, peer: idText(body.account), content: sent, bytes: body.content };
       }
       const foreign = body.kind === 'sent' || (body.kind === 'sync' && !own);
@@ -401,11 +402,7 @@ function isRepeat(error: unknown): boolean {
 }
 
 /** Content that says what its sender has no right to say: shown as such, and nothing is done. */
-function asUnknown(
-  here: Omit<Entry, 'content' | 'bytes'>,
-  content: Content,
-  bytes: Bytes,
-): Entry {
+function asUnknown(here: Omit<Entry, 'content' | 'bytes'>, content: Content, bytes: Bytes): Entry {
   return { ...here, content: { ...content, body: { kind: 'unknown' } }, bytes };
 }
 

@@ -4,22 +4,46 @@
  * Runs in browsers and in Node; nothing here needs either. SQLite and the `ws` package are in `./node`.
  */
 export { QasidClient } from './client.js';
+export { Conversation, type TextInput } from './conversation.js';
 export type {
   ClientEvents,
   ClientOptions,
+  ConversationInfo,
   FirstUse,
+  Gap,
   IdentityChange,
   LogLine,
   Me,
   Message,
+  MessageBody,
+  MessageKey,
   PendingMessage,
+  PollResult,
+  QuotedMessage,
+  ReactionGroup,
+  Receipt,
+  ReceiptEvent,
   SafetyNumber,
   Sender,
   SentMessage,
   Stalled,
+  TypingEvent,
   Undecryptable,
 } from './api.js';
 export type { Clock, Timer } from './clock.js';
+export type {
+  AppBody,
+  Attachment,
+  ContactBody,
+  ContactLine,
+  LocationBody,
+  Mention,
+  MessageRef,
+  PollBody,
+  Quote,
+  StyledRange,
+  TextBody,
+} from './content/types.js';
 export type { ConnectionStatus } from './connection.js';
 export type { DeviceGrant, DeviceRequest, Devices } from './devices.js';
 export {

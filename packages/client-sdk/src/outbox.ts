@@ -32,13 +32,7 @@ import {
   sealFor,
   type SealingDeps,
 } from './sealing.js';
-import type {
-  ClientStore,
-  Contact,
-  ListedDevice,
-  OutboxPart,
-  OutboxRow,
-} from './stores/port.js';
+import type { ClientStore, Contact, ListedDevice, OutboxPart, OutboxRow } from './stores/port.js';
 import { joinExtras } from './timeline/batch.js';
 
 /** Times the relay may say that our picture of the recipient's devices is wrong, per message. */

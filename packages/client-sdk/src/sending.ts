@@ -33,7 +33,7 @@ import {
 import type { ClientExtra, Contact, OutboxRow } from './stores/port.js';
 import { apply, isShown, showUnresolved } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
-import type { Entry, Surroundings } from './timeline/types.js';
+import type { Deciding, Entry } from './timeline/types.js';
 
 /** How long `send` waits to learn whether a name exists, when the relay is at hand. */
 const NAME_TIMEOUT_MS = 5_000;
@@ -133,7 +133,7 @@ export class Sending {
    * @param tell - What the other devices are told; `undefined`: nothing.
    */
   async act<Result>(
-    local: (batch: Batch, around: Surroundings) => Promise<Result>,
+    local: (batch: Batch, around: Deciding) => Promise<Result>,
     tell: (result: Result) => SyncBody | undefined,
   ): Promise<Result> {
     const engine = this.#requireEngine();
@@ -143,15 +143,16 @@ export class Sending {
       untilCommitted(async () => {
         const nowMs = clock.now();
         const batch = new Batch(store);
-        const result = await local(batch, { crypto, self, nowMs });
+        const id = crypto.randomBytes(CONTENT_ID_BYTES);
+        const around: Deciding = { crypto, self, nowMs, id: toHex(id), atMs: nowMs };
+        const result = await local(batch, around);
         const body = tell(result);
         const own = body && (await store.loadContact(self.account));
         const others = own === undefined ? [] : devicesOf(engine.sealing, own);
-        const id = crypto.randomBytes(CONTENT_ID_BYTES);
         const outboxAdded: Omit<OutboxRow, 'id'>[] = [];
         if (body !== undefined && own !== undefined && others.length > 0) {
-          const content = encodeContent({ id, sentAtMs: nowMs, body });
-          outboxAdded.push({ ...queued('sync', toHex(id), own, content), copied: true });
+          const content = encodeContent({ id, sentAtMs: around.atMs, body });
+          outboxAdded.push(queued('sync', around.id, own, content));
         }
         await store.commit({ extra: { ...batch.toExtra(), outboxAdded } });
         return result;

@@ -133,7 +133,11 @@ export class Operations<Extra = unknown> {
         for (const target of targets) {
           messages.push(await this.#encryptOne(draft, target, nowMs));
         }
-        await this.#commit(draft, draft.changes<Extra>(), extra && { extra: await extra(messages) });
+        await this.#commit(
+          draft,
+          draft.changes<Extra>(),
+          extra && { extra: await extra(messages) },
+        );
         return messages;
       },
     );

@@ -89,6 +89,8 @@ async function follow(context: Context, client: QasidClient, shown: Shown): Prom
 
 async function show(context: Context, shown: Shown, message: Message): Promise<void> {
   if (message.direction === 'sent') return shown.pass(message.seq);
+  // Taken back before anybody saw it.
+  if (message.deleted) return shown.done(message.seq);
   if (message.kind === 'unknown') {
     const who = message.sender.username ?? message.sender.account;
     context.output.hint(`message ${message.seq} from ${who} needs a newer version of qasid`);

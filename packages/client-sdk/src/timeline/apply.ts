@@ -40,7 +40,7 @@ export function isShown(content: Content): boolean {
 
 /** Whether a content takes a place in the chain of its device. */
 export function isLinked(content: Content): boolean {
-  return !['receipt', 'typing', 'sync', 'sent'].includes(content.body.kind);
+  return !['receipt', 'typing', 'sync', 'sent', 'call'].includes(content.body.kind);
 }
 
 /** Take one content into the history. */
@@ -219,10 +219,9 @@ function statusOf(own: boolean, arrived: boolean): MessageStatus {
 }
 
 /** Changes that came before the message. */
-async function applyWaiting<Row extends Changeable & { readonly peer: string; readonly id: string }>(
-  batch: Batch,
-  row: Row,
-): Promise<Row> {
+async function applyWaiting<
+  Row extends Changeable & { readonly peer: string; readonly id: string },
+>(batch: Batch, row: Row): Promise<Row> {
   const list = decodeWaiting(await batch.record(SPACE.waiting, row.peer));
   let changed = row;
   const left = list.filter((waiting) => {

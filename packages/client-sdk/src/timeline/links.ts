@@ -60,9 +60,7 @@ export async function applyLink(
     case 'late': {
       const { counter, predecessor, successor } = verdict;
       const load = (anchor: Anchor | undefined): Promise<MessageRow | undefined> =>
-        anchor === undefined
-          ? Promise.resolve(undefined)
-          : batch.message(peer, author, anchor.id);
+        anchor === undefined ? Promise.resolve(undefined) : batch.message(peer, author, anchor.id);
       const place = between(counter, {
         predecessor,
         successor,

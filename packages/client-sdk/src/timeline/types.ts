@@ -29,6 +29,14 @@ export interface Surroundings {
   readonly nowMs: number;
 }
 
+/** Around something that a person decided here. */
+export interface Deciding extends Surroundings {
+  /** Content id under which other devices hear of it, as hex. */
+  readonly id: string;
+  /** When it was decided: may be moved past an earlier decision, when the clock was set back. */
+  atMs: number;
+}
+
 /** What happened that nobody can see in the store afterwards. */
 export type Happening =
   | ({ readonly kind: 'gap' } & GapFound)

@@ -1,0 +1,431 @@
+/**
+ * A conversation: what a person does in it. Get one with `client.conversation(name)`.
+ */
+import { fromHex, UsageError, type Bytes } from '@qasid/protocol';
+
+import type { ConversationInfo, Message, MessageBody, MessageKey, SentMessage } from './api.js';
+import { newConversation, type ConversationState } from './content/conversation-state.js';
+import {
+  contentDigest,
+  QUOTE_TEXT_MAX,
+  type AppBody,
+  type Attachment,
+  type ContactBody,
+  type ConversationSettings,
+  type LocationBody,
+  type Mention,
+  type MessageRef,
+  type PollBody,
+  type Quote,
+  type StyledRange,
+  type SyncBody,
+  type TextBody,
+} from './content/index.js';
+import type { Engine, Platform } from './engine.js';
+import { sendTyping } from './ephemeral.js';
+import type { History } from './history.js';
+import type { Sending } from './sending.js';
+import type { Contact, MessageRow, Position } from './stores/port.js';
+import { Batch, SPACE } from './timeline/batch.js';
+import { bodyOf } from './timeline/changes.js';
+import { idBytes } from './timeline/ids.js';
+import { consume, isUnopened, readThrough } from './timeline/reading.js';
+import { addReceipt, decodeDue, encodeDue } from './timeline/receipts-due.js';
+import { clearConversation } from './timeline/sync.js';
+import type { Deciding } from './timeline/types.js';
+
+/** A text with what may come with one. */
+export interface TextInput {
+  readonly text: string;
+  /** The message it answers, of the same conversation. */
+  readonly replyTo?: MessageKey;
+  readonly styles?: readonly StyledRange[];
+  /** `account` is a UUID. */
+  readonly mentions?: readonly {
+    readonly start: number;
+    readonly length: number;
+    readonly account: string;
+  }[];
+  readonly attachments?: readonly Attachment[];
+  /** Shown once, then gone. */
+  readonly viewOnce?: boolean;
+}
+
+/** What a conversation needs of its client. */
+export interface ConversationDeps {
+  readonly platform: Platform;
+  readonly history: History;
+  readonly sending: Sending;
+  engine(): Engine;
+  /** Receipts may be due. */
+  receiptsDue(): void;
+}
+
+/** One conversation. Methods that send throw as `QasidClient.send`; all throw StoreError. */
+export class Conversation {
+  /** Account of the other side, a UUID. */
+  readonly id: string;
+  readonly username: string | undefined;
+  readonly #deps: ConversationDeps;
+  #typedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(deps: ConversationDeps, contact: Pick<Contact, 'account' | 'username'>) {
+    this.#deps = deps;
+    this.id = contact.account;
+    this.username = contact.username;
+  }
+
+  /** As it stands now. */
+  async info(): Promise<ConversationInfo> {
+    return this.#deps.history.info(this.id, await this.#state());
+  }
+
+  /**
+   * Send a text. Resolves when it is durable here; see `SentMessage.confirmed`. Accepts a message request.
+   *
+   * @throws UsageError `USAGE_ARGUMENT` for ranges outside the text, or an answer to a message that is not
+   * here; AccountError `ACCOUNT_BLOCKED`; as `QasidClient.send`.
+   */
+  async send(input: string | TextInput): Promise<SentMessage> {
+    return this.#send(await this.#textBody(typeof input === 'string' ? { text: input } : input));
+  }
+
+  /** Send a contact card. */
+  sendContact(card: Omit<ContactBody, 'kind'>): Promise<SentMessage> {
+    return this.#send({ kind: 'contact', ...card });
+  }
+
+  /** Send a place. @throws UsageError `USAGE_ARGUMENT` for one that is not on earth. */
+  sendLocation(place: Omit<LocationBody, 'kind'>): Promise<SentMessage> {
+    return this.#send({ kind: 'location', ...place });
+  }
+
+  /** Send something that an application defines. @throws UsageError for a type that is not namespaced. */
+  sendApp(content: Omit<AppBody, 'kind'>): Promise<SentMessage> {
+    return this.#send({ kind: 'app', ...content });
+  }
+
+  /** Ask a question with 2 to 32 answers to choose from. */
+  poll(question: string, options: readonly string[], multiple = false): Promise<SentMessage> {
+    const body: PollBody = { kind: 'poll', question, options, multiple };
+    return this.#send(body);
+  }
+
+  /** Choose in a poll, by index; nothing takes the choice back. @throws UsageError when it is no poll. */
+  async vote(message: MessageKey, ...options: readonly number[]): Promise<SentMessage> {
+    const row = await this.#row(message);
+    if (row.kind !== 'poll') throw new UsageError('USAGE_ARGUMENT', 'this message is no poll');
+    const rising = [...new Set(options)].sort((a, b) => a - b);
+    return this.#send({ kind: 'vote', target: refOf(row), options: rising });
+  }
+
+  /** React with one emoji, in place of an earlier one; `undefined` takes it away. */
+  async react(message: MessageKey, emoji: string | undefined): Promise<SentMessage> {
+    const target = refOf(await this.#row(message));
+    return this.#send({
+      kind: 'reaction',
+      target,
+      emoji: emoji ?? '',
+      remove: emoji === undefined,
+    });
+  }
+
+  /** Give a text of ours other words. @throws UsageError `USAGE_ARGUMENT` when it is not ours, or no text. */
+  async edit(message: MessageKey, input: string | TextInput): Promise<SentMessage> {
+    const row = await this.#own(message);
+    if (row.kind !== 'text') throw new UsageError('USAGE_ARGUMENT', 'only texts can be edited');
+    const body = bodyOf(row);
+    const text = await this.#textBody(typeof input === 'string' ? { text: input } : input);
+    // An edit says all anew; what the person did not touch stays.
+    const { quote, attachments } = body?.kind === 'text' ? body : {};
+    const whole: TextBody = {
+      ...(quote && { quote }),
+      ...(attachments && { attachments }),
+      ...text,
+    };
+    return this.#send({ kind: 'edit', target: refOf(row).id, text: whole });
+  }
+
+  /** Take a message of ours back on all devices of both sides. @throws UsageError when it is not ours. */
+  async delete(message: MessageKey): Promise<SentMessage> {
+    const row = await this.#own(message);
+    return this.#send({ kind: 'delete', target: refOf(row).id });
+  }
+
+  /** Remove messages here and on our other devices. The other side keeps them. */
+  async remove(...messages: readonly MessageKey[]): Promise<void> {
+    await this.#act(
+      async (batch) => {
+        const refs: MessageRef[] = [];
+        for (const { id, sender } of messages) {
+          const row = await batch.message(this.id, sender.account, id);
+          if (row === undefined) continue;
+          batch.remove(row.seq);
+          refs.push(refOf(row));
+        }
+        return refs;
+      },
+      (refs) => (refs.length === 0 ? undefined : { kind: 'removed', messages: refs }),
+    );
+  }
+
+  /**
+   * Everything received up to `message`, or all, was read: unread counts fall, timers begin, and accepted
+   * contacts get a receipt within minutes.
+   */
+  async markRead(message?: MessageKey): Promise<void> {
+    const [newest] = await this.#deps.platform.store.loadConversation({ peer: this.id, limit: 1 });
+    const through = message === undefined ? newest : await this.#row(message);
+    if (through === undefined) return;
+    await this.#act(
+      async (batch, around) => {
+        const read = await readThrough(batch, this.id, through, around);
+        await this.#owe(batch, 'read', read);
+        return read.at(-1);
+      },
+      (last) => last && { kind: 'read', through: refOf(last) },
+    );
+    this.#deps.receiptsDue();
+  }
+
+  /**
+   * Show a view-once message: what it says, once. It is gone from the store when this resolves.
+   *
+   * @throws UsageError `USAGE_ARGUMENT` when it is none, is ours, or was opened before.
+   */
+  async view(message: MessageKey): Promise<TextBody> {
+    const body = await this.#act(
+      async (batch) => {
+        const row = await batch.message(this.id, message.sender.account, message.id);
+        const said = row && bodyOf(row);
+        const closed = row !== undefined && isUnopened(row) && row.direction === 'received';
+        if (!closed || said?.kind !== 'text') {
+          throw new UsageError('USAGE_ARGUMENT', 'not a view-once message, or opened before');
+        }
+        consume(batch, row);
+        await this.#owe(batch, 'viewed', [row]);
+        return { said, ref: refOf(row) };
+      },
+      ({ ref }) => ({ kind: 'viewed', message: ref }),
+    );
+    this.#deps.receiptsDue();
+    return body.said;
+  }
+
+  /** Tell that the person is writing, or stopped. Lost when nobody is there; at most one in 3 seconds goes. */
+  async typing(started = true): Promise<void> {
+    const { platform, engine } = this.#deps;
+    const nowMs = platform.clock.now();
+    const sinceMs = nowMs - this.#typedAtMs;
+    if (started && sinceMs >= 0 && sinceMs < TYPING_INTERVAL_MS) return;
+    const { settings } = await this.#state();
+    if (settings.status !== 'accepted') return;
+    this.#typedAtMs = started ? nowMs : Number.NEGATIVE_INFINITY;
+    await sendTyping(platform, engine(), this.id, started);
+  }
+
+  /** Let new messages of both sides disappear so long after they are read; 0: no more. At most a year. */
+  async setTimer(seconds: number): Promise<SentMessage> {
+    const { timer } = await this.#state();
+    return this.#send({ kind: 'timer' }, { seconds, version: timer.version + 1 });
+  }
+
+  /**
+   * A page of messages in their order: by the chain of each sender, then as they arrived. Without `before` and
+   * `after` the newest; each of them is a message of another page.
+   */
+  messages(
+    options: {
+      readonly before?: Position;
+      readonly after?: Position;
+      readonly limit?: number;
+    } = {},
+  ): Promise<readonly Message[]> {
+    if (options.before !== undefined && options.after !== undefined) {
+      throw new UsageError('USAGE_ARGUMENT', 'before or after, not both');
+    }
+    return this.#deps.history.conversation(this.id, { ...options, limit: options.limit ?? 50 });
+  }
+
+  /** Messages with all words of `query`, newest first. Whole words; case and accents do not matter. */
+  search(
+    query: string,
+    options: { readonly before?: number; readonly limit?: number } = {},
+  ): Promise<readonly Message[]> {
+    const limit = options.limit ?? 50;
+    return this.#deps.history.search(query, { ...options, peer: this.id, limit });
+  }
+
+  /** Keep what the person has begun to write. Stays on this device. */
+  async setDraft(text: string): Promise<void> {
+    await this.#deps.sending.act(
+      (batch) =>
+        batch.changeConversation(this.id, (state) => ({
+          ...(state.lastActivityMs === 0 ? newConversation('accepted') : state),
+          draft: text,
+        })),
+      () => undefined,
+    );
+  }
+
+  /** Keep quiet until `untilMs`, milliseconds since 1970; 0: no more. For whoever shows notifications. */
+  mute(untilMs: number): Promise<void> {
+    return this.#decide((settings) => ({ ...settings, mutedUntilMs: untilMs }));
+  }
+
+  /** Put it away, or back. */
+  archive(archived = true): Promise<void> {
+    return this.#decide((settings) => ({ ...settings, archived }));
+  }
+
+  /** Delete messages here when they are older than this; 0: keep them. */
+  setRetention(seconds: number): Promise<void> {
+    return this.#decide((settings) => ({ ...settings, retentionSeconds: seconds }));
+  }
+
+  /** Drop what this account writes from now on. It learns nothing of that. */
+  async block(): Promise<void> {
+    await this.#decide((settings) => ({ ...settings, status: 'blocked' }));
+  }
+
+  /** Take its messages again. */
+  unblock(): Promise<void> {
+    return this.#decide((settings) =>
+      settings.status === 'blocked' ? { ...settings, status: 'accepted' } : settings,
+    );
+  }
+
+  /** Accept a message request: from now on this account gets receipts and sees us typing. */
+  accept(): Promise<void> {
+    return this.#decide((settings) =>
+      settings.status === 'request' ? { ...settings, status: 'accepted' } : settings,
+    );
+  }
+
+  /** Decline a message request: what was written is deleted. Its next message is a request again. */
+  async decline(): Promise<void> {
+    const { settings } = await this.#state();
+    if (settings.status === 'request') await this.clear();
+  }
+
+  /** Delete all messages, here and on our other devices. The other side keeps them. */
+  async clear(): Promise<void> {
+    await this.#act(
+      (batch) => clearConversation(batch, this.id),
+      () => ({ kind: 'cleared' }),
+    );
+  }
+
+  async #state(): Promise<ConversationState> {
+    const found = await new Batch(this.#deps.platform.store).conversation(this.id);
+    return found ?? newConversation('accepted');
+  }
+
+  #send(
+    body: MessageBody | Parameters<Sending['send']>[1],
+    timer?: Parameters<Sending['send']>[2],
+  ): Promise<SentMessage> {
+    this.#deps.engine();
+    return this.#deps.sending.send(this.id, body, timer);
+  }
+
+  #act<Result>(
+    local: (batch: Batch, around: Deciding) => Promise<Result>,
+    tell: (result: Result) => SyncBody['action'] | undefined,
+  ): Promise<Result> {
+    return this.#deps.sending.act(local, (result) => {
+      const action = tell(result);
+      return action && { kind: 'sync', conversation: idBytes(this.id), action };
+    });
+  }
+
+  async #decide(change: (settings: ConversationSettings) => ConversationSettings): Promise<void> {
+    await this.#act(
+      async (batch, around) => {
+        const before = (await batch.conversation(this.id)) ?? newConversation('accepted');
+        const settings = change(before.settings);
+        // Later than what was decided before, also with a clock that was set back.
+        around.atMs = Math.max(around.nowMs, before.settingsAt.atMs + 1);
+        const settingsAt = { atMs: around.atMs, id: around.id };
+        await batch.setConversation(this.id, { ...before, settings, settingsAt });
+        if (settings.status !== 'accepted') {
+          await batch.setRecord(SPACE.receipts, this.id, undefined);
+        }
+        return settings;
+      },
+      (settings) => ({ kind: 'settings', settings }),
+    );
+  }
+
+  /** Put receipts on the list of what is to be sent: to accepted contacts alone. */
+  async #owe(batch: Batch, receipt: 'read' | 'viewed', rows: readonly MessageRow[]): Promise<void> {
+    const state = await batch.conversation(this.id);
+    if (state?.settings.status !== 'accepted') return;
+    for (const author of new Set(rows.map((row) => row.author))) {
+      const ids = rows.filter((row) => row.author === author).map(({ id }) => id);
+      const due = addReceipt(decodeDue(await batch.record(SPACE.receipts, author)), receipt, ids);
+      await batch.setRecord(SPACE.receipts, author, encodeDue(due));
+    }
+  }
+
+  async #row({ id, sender }: MessageKey): Promise<MessageRow> {
+    const row = await this.#deps.platform.store.loadMessage(this.id, sender.account, id);
+    if (row === undefined || row.kind === 'undecryptable') {
+      throw new UsageError('USAGE_ARGUMENT', 'no such message in this conversation');
+    }
+    return row;
+  }
+
+  async #own(message: MessageKey): Promise<MessageRow> {
+    const row = await this.#row(message);
+    if (row.direction !== 'sent') {
+      throw new UsageError('USAGE_ARGUMENT', 'only messages of our own can be changed');
+    }
+    return row;
+  }
+
+  async #textBody(input: TextInput): Promise<TextBody> {
+    const { text, replyTo, styles, mentions, attachments, viewOnce } = input;
+    const named = mentions?.map(({ start, length, account }): Mention => {
+      return { start, length, account: idBytes(account) };
+    });
+    return {
+      kind: 'text',
+      text,
+      ...(styles && { styles }),
+      ...(named && { mentions: named }),
+      ...(attachments && { attachments }),
+      ...(viewOnce === true && { viewOnce }),
+      ...(replyTo && { quote: await this.#quote(replyTo) }),
+    };
+  }
+
+  async #quote(message: MessageKey): Promise<Quote> {
+    const row = await this.#row(message);
+    if (row.raw === undefined) {
+      throw new UsageError('USAGE_ARGUMENT', 'a deleted message cannot be answered');
+    }
+    const digest = contentDigest(this.#deps.platform.crypto, row.raw);
+    return { ...refOf(row), digest, text: excerpt(row.text) };
+  }
+}
+
+/** Typing notices of one conversation are no closer than this. */
+const TYPING_INTERVAL_MS = 3_000;
+
+function refOf(row: Pick<MessageRow, 'author' | 'id'>): MessageRef {
+  return { author: idBytes(row.author), id: idOf(row.id) };
+}
+
+function idOf(text: string): Bytes {
+  const id = fromHex(text);
+  if (id === undefined) throw new UsageError('USAGE_ARGUMENT', 'not a message id');
+  return id;
+}
+
+/** The beginning of a text, not cut within a character. */
+function excerpt(text: string): string {
+  const cut = text.slice(0, QUOTE_TEXT_MAX);
+  const last = cut.charCodeAt(cut.length - 1);
+  return cut.length < text.length && last >= 0xd800 && last < 0xdc00 ? cut.slice(0, -1) : cut;
+}

@@ -1,0 +1,89 @@
+/**
+ * Other accounts: finding them, comparing keys, and what a person decides about a changed one.
+ */
+import { createFingerprint, type CryptoProvider, type PublicKey } from '@qasid/protocol';
+import { parseAccountText } from '@qasid/protocol/envelope';
+
+import type { SafetyNumber } from './api.js';
+import { newContact } from './directory.js';
+import type { Engine } from './engine.js';
+import { AccountError } from './errors.js';
+import type { Sending } from './sending.js';
+import type { ClientStore, Contact, Profile } from './stores/port.js';
+
+/** How long to wait for the relay to say who somebody is. */
+const RESOLVE_TIMEOUT_MS = 15_000;
+
+/** What is needed of the client. */
+export interface PeopleDeps {
+  readonly store: ClientStore;
+  readonly crypto: CryptoProvider;
+  readonly sending: Sending;
+  engine(): Engine;
+  notInTime(what: string): Error;
+}
+
+/** A contact with a key: known, or fetched by whichever process is connected. Throws as `safetyNumber`. */
+export async function findContact(deps: PeopleDeps, who: string): Promise<Contact> {
+  const known = await deps.engine().directory.known(who);
+  if (known !== undefined) return known;
+  const found = await deps.sending.resolve(who, RESOLVE_TIMEOUT_MS);
+  if (found === undefined) throw deps.notInTime('the relay could not be asked');
+  return found;
+}
+
+/** Throws as `QasidClient.safetyNumber`. */
+export async function safetyNumberOf(
+  deps: PeopleDeps,
+  profile: Profile,
+  who: string,
+): Promise<SafetyNumber> {
+  const contact = await findContact(deps, who);
+  const trusted = await deps.store.loadIdentity(contact.account);
+  if (trusted === undefined) throw new AccountError('ACCOUNT_UNKNOWN', 'no key of this account');
+  const number = (key: PublicKey): Pick<SafetyNumber, 'digits' | 'scannable'> =>
+    createFingerprint(
+      deps.crypto,
+      { identifier: parseAccountText(profile.account), identityKey: profile.identity.public },
+      { identifier: parseAccountText(contact.account), identityKey: key },
+    );
+  const { account, username, offeredIdentity } = contact;
+  return {
+    ...number(trusted),
+    theirs: { account, username },
+    changed: offeredIdentity === undefined ? undefined : number(offeredIdentity),
+  };
+}
+
+/** Throws as `QasidClient.trust`. */
+export async function trustContact(deps: PeopleDeps, who: string): Promise<void> {
+  const { store } = deps;
+  const contact = await deps.engine().directory.known(who);
+  if (contact === undefined) {
+    throw new AccountError('ACCOUNT_UNKNOWN', 'nobody known by that name');
+  }
+  const { account, username, offeredIdentity } = contact;
+  const rows = await store.loadOutbox({ limit: 10_000 });
+  const waiting = rows.filter((row) => row.account === account);
+  if (offeredIdentity === undefined && !waiting.some(({ held }) => held)) return;
+  await store.commit({
+    ...(offeredIdentity && { identities: [{ name: account, identityKey: offeredIdentity }] }),
+    extra: {
+      // Lists signed by the old key mean nothing under the new one; versions begin again.
+      contacts: offeredIdentity === undefined ? [] : [{ ...newContact(account), username }],
+      outboxChanged: waiting.map((row) => ({ ...row, held: false, parts: undefined })),
+      outboxAdded: [
+        {
+          kind: 'resolve',
+          messageId: '',
+          account,
+          username,
+          content: new Uint8Array(0),
+          parts: undefined,
+          held: false,
+          copied: true,
+        },
+      ],
+    },
+  });
+}
