@@ -78,9 +78,8 @@ export function fingerprintHash(
   ) {
     throw new UsageError('USAGE_RANGE', `${iterations} fingerprint iterations`);
   }
-  let hash = crypto.sha512(HASH_VERSION, identityKey, identifier, identityKey);
-  for (let i = 1; i < iterations; i++) hash = crypto.sha512(hash, identityKey);
-  return hash;
+  const first = crypto.sha512(HASH_VERSION, identityKey, identifier, identityKey);
+  return crypto.sha512Iterated(first, identityKey, iterations - 1);
 }
 
 /**

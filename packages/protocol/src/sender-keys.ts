@@ -337,7 +337,8 @@ function isUsablePublicKey(key: SenderSigningKey | undefined): key is SenderSign
 function usableSigningKey(state: SenderKeyState): SenderSigningKey {
   if (!isUsablePublicKey(state.signing)) throw invalidState('signing key');
   // Bytes behind the 33rd are tolerated when stored and never used.
-  return { public: state.signing.public.slice(0, 33), secret: state.signing.secret };
+  const { public: key, secret } = state.signing;
+  return { public: key.length === 33 ? key : key.slice(0, 33), secret };
 }
 
 function secretsOf(state: SenderKeyState): Bytes[] {

@@ -4,10 +4,41 @@
  * RFC 8032 leaves room: cofactored or not, unreduced encodings, keys of low order. Here: `s` below l, key
  * canonical and not of low order, equation without cofactor. Spec: spec/01-primitives.md §3.5.
  */
-import { ed25519 } from '@noble/curves/ed25519.js';
+import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
+import { wipe } from '../secret.js';
+import { decodePoint, encodeBaseMultiple } from './edwards25519.js';
+import { multiplyAddScalars, reduceScalar } from './scalar25519.js';
+import { checkEquation, type Sha512 } from './xeddsa.js';
 
-import { type Bytes, copyBytes } from '../bytes.js';
-import { checkEquation, decodeEdwards, type Sha512 } from './xeddsa.js';
+/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. */
+export function ed25519PublicKey(sha512: Sha512, seed: Uint8Array): Bytes {
+  const hash = expandSeed(sha512, seed);
+  const key = encodeBaseMultiple(hash.subarray(0, 32));
+  wipe(hash);
+  return key;
+}
+
+/** Sign with a 32-byte seed, 64 bytes. RFC 8032 §5.1.6. */
+export function signEd25519(sha512: Sha512, seed: Uint8Array, message: Uint8Array): Bytes {
+  const hash = expandSeed(sha512, seed);
+  const scalar = hash.subarray(0, 32);
+  const key = encodeBaseMultiple(scalar);
+  const nonceHash = sha512(hash.subarray(32), message);
+  const r = reduceScalar(nonceHash);
+  const commitment = encodeBaseMultiple(r);
+  const h = reduceScalar(sha512(commitment, key, message));
+  const signature = concatBytes(commitment, multiplyAddScalars(h, scalar, r));
+  wipe(hash, nonceHash, r);
+  return signature;
+}
+
+/** Scalar, clamped, and prefix. Secret. */
+function expandSeed(sha512: Sha512, seed: Uint8Array): Bytes {
+  const hash = sha512(seed);
+  hash[0] = (hash[0] as number) & 0xf8;
+  hash[31] = ((hash[31] as number) & 0x7f) | 0x40;
+  return hash;
+}
 
 /** Whether 32 bytes are a canonical encoding with a y that no point of low order has. No curve arithmetic. */
 export function isStrictEd25519Key(key: Uint8Array): boolean {
@@ -22,7 +53,7 @@ export function isReducedScalar(scalar: Uint8Array): boolean {
   return below(scalar, scalar[31] as number, ORDER);
 }
 
-/** Verify by the rules above with noble's point arithmetic. Never throws. */
+/** Verify by the rules above with our point arithmetic. Never throws. */
 export function verifyEd25519(
   sha512: Sha512,
   key: Uint8Array,
@@ -32,7 +63,7 @@ export function verifyEd25519(
   if (signature.length !== 64 || !isStrictEd25519Key(key)) return false;
   const scalar = copyBytes(signature.subarray(32));
   if (!isReducedScalar(scalar)) return false;
-  const point = decodeEdwards(key);
+  const point = decodePoint(key);
   if (point === undefined) return false;
   const commitment = signature.subarray(0, 32);
   return checkEquation(sha512, { edwardsKey: key, point, commitment, scalar }, [message]);
@@ -48,12 +79,11 @@ function below(value: Uint8Array, top: number, bound: Bytes): boolean {
   return false;
 }
 
-const { Fp, Fn } = ed25519.Point;
-
 /** p = 2^255 - 19. */
-const P: Bytes = littleEndian(Fp.ORDER);
+const P_NUMBER = 2n ** 255n - 19n;
+const P: Bytes = littleEndian(P_NUMBER);
 /** l, the order of the base point. */
-const ORDER: Bytes = littleEndian(Fn.ORDER);
+const ORDER: Bytes = littleEndian(2n ** 252n + 27742317777372353535851937790883648493n);
 
 function littleEndian(value: bigint): Bytes {
   const out = new Uint8Array(32);
@@ -64,7 +94,7 @@ function littleEndian(value: bigint): Bytes {
 /** y of the eight points of low order: 1, -1, 0 and the two of order 8. */
 const LOW_ORDER_Y: readonly Bytes[] = [
   1n,
-  Fp.ORDER - 1n,
+  P_NUMBER - 1n,
   0n,
   2707385501144840649318225287225658788936804267575313519463743609750303402022n,
   55188659117513257062467267217118295137698188065244968500265048394206261417927n,

@@ -1,11 +1,10 @@
 /**
- * 01 Primitives. The portable provider: the noble libraries, our X25519, SHA-256 and ML-KEM, no
- * platform but randomness.
+ * 01 Primitives. The portable provider: noble's SHA-512, SHA-3 and AES, our curves, SHA-256 and ML-KEM,
+ * no platform but randomness.
  *
  * Only files in crypto/ import @noble/*. Spec: spec/01-primitives.md.
  */
 import { cbc } from '@noble/ciphers/aes.js';
-import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
@@ -20,7 +19,7 @@ import {
 } from '../types.js';
 import { isCanonical } from './canonical.js';
 import { isAllZero } from './constant-time.js';
-import { verifyEd25519 } from './ed25519.js';
+import { ed25519PublicKey, signEd25519, verifyEd25519 } from './ed25519.js';
 import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength, expectNotWiped } from './lengths.js';
 import type { CryptoProvider } from './provider.js';
@@ -58,6 +57,11 @@ export const nobleProvider: CryptoProvider = {
 
   sha256,
   sha512: nobleSha512,
+  sha512Iterated(first, suffix, times) {
+    let hash = first;
+    for (let i = 0; i < times; i++) hash = nobleSha512(hash, suffix);
+    return copyBytes(hash);
+  },
   hmacSha256,
   hkdfSha256,
 
@@ -74,11 +78,11 @@ export const nobleProvider: CryptoProvider = {
 
   ed25519KeyPair() {
     const secret = webRandomBytes(32);
-    return redacted({ public: own(ed25519.getPublicKey(secret)), secret });
+    return redacted({ public: ed25519PublicKey(nobleSha512, secret), secret });
   },
   ed25519Sign(secret, message) {
     expectLength(secret, 32, 'Ed25519 seed');
-    return own(ed25519.sign(message, secret));
+    return signEd25519(nobleSha512, secret, message);
   },
   ed25519Verify: (key, message, signature) => verifyEd25519(nobleSha512, key, message, signature),
 

@@ -49,10 +49,7 @@ export class KeyCache {
   publicKey(holder: Uint8Array, raw: Uint8Array): KeyObject {
     const known = this.#public.get(holder);
     if (known !== undefined && samePublicBytes(known.raw, raw)) return known.key;
-    const key = createPublicKey({
-      key: { kty: 'OKP', crv: this.#curve, x: base64url(raw) },
-      format: 'jwk',
-    });
+    const key = importPublic(this.#curve, raw);
     this.#public.set(holder, { raw: copyBytes(raw), key });
     return key;
   }
@@ -63,9 +60,46 @@ export class KeyCache {
   }
 }
 
+/** KeyObjects of the public keys used last, found by the bytes of the key. */
+export class RecentKeys {
+  readonly #max: number;
+  /** In order of last use, oldest first. */
+  readonly #keys = new Map<string, KeyObject>();
+
+  /** @param max - Entries kept. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** The KeyObject of `key` with `sign`, made by `make` when it is not here; `undefined` when it has none. */
+  get(key: Uint8Array, sign: 0 | 1, make: () => KeyObject | undefined): KeyObject | undefined {
+    const name = latin1(key) + (sign === 1 ? '-' : '+');
+    const found = this.#keys.get(name) ?? make();
+    if (found === undefined) return undefined;
+    this.#keys.delete(name);
+    this.#keys.set(name, found);
+    if (this.#keys.size > this.#max) {
+      for (const oldest of this.#keys.keys()) {
+        this.#keys.delete(oldest);
+        break;
+      }
+    }
+    return found;
+  }
+}
+
+/** The KeyObject of a public key of 32 bytes. */
+export function importPublic(curve: OkpCurve, raw: Uint8Array): KeyObject {
+  return createPublicKey({ key: { kty: 'OKP', crv: curve, x: base64url(raw) }, format: 'jwk' });
+}
+
 function rawPublic(key: KeyObject): Bytes {
   const { x } = key.export({ format: 'jwk' }) as JsonWebKey;
   return copyBytes(Buffer.from(x ?? '', 'base64url'));
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
 function base64url(bytes: Uint8Array): string {

@@ -13,6 +13,7 @@ import {
   createPublicKey,
   diffieHellman,
   getHashes,
+  hash as hashOnce,
   type KeyObject,
   randomBytes,
   sign,
@@ -36,7 +37,7 @@ import { kemFunctions, nobleSponge } from './kem.js';
 import { expectLength, expectNotWiped } from './lengths.js';
 import type { Sponge } from './mlkem.js';
 import { clampedKey, noblePublicKey, nobleProvider, nobleX25519 } from './noble.js';
-import { KeyCache } from './node-keys.js';
+import { importPublic, KeyCache, RecentKeys } from './node-keys.js';
 import type { CryptoProvider } from './provider.js';
 import { hkdfSha256, hmacSha256 } from './sha256.js';
 import { hasValidRange, signXeddsa, toEdwards, verifyXeddsa } from './xeddsa.js';
@@ -46,6 +47,9 @@ const NOISE_BYTES = 128;
 /** Three blocks of SHAKE-128; a multiple of 3. */
 const SHAKE128_FIRST_BYTES = 504;
 
+/** Converted keys that are kept. Lower: more conversions, 20 us each. Higher: memory, about 1 kB each. */
+const CONVERTED_KEYS_MAX = 512;
+
 const x25519Keys = new KeyCache('X25519');
 const ed25519Keys = new KeyCache('Ed25519');
 
@@ -53,8 +57,19 @@ function nodeRandomBytes(length: number): Bytes {
   return plain(randomBytes(length));
 }
 
+/** Up to here joining the parts takes less time than an object that is updated with each. */
+const SHORT_HASH_BYTES = 1024;
+
 function hasher(algorithm: string): (...parts: readonly Uint8Array[]) => Bytes {
   return (...parts) => {
+    let length = 0;
+    for (const part of parts) length += part.length;
+    if (length <= SHORT_HASH_BYTES) {
+      const input = concatBytes(...parts);
+      const digest = plain(hashOnce(algorithm, input, 'buffer'));
+      wipe(input);
+      return digest;
+    }
     const hash = createHash(algorithm);
     for (const part of parts) hash.update(part);
     return plain(hash.digest());
@@ -62,6 +77,16 @@ function hasher(algorithm: string): (...parts: readonly Uint8Array[]) => Bytes {
 }
 
 const nodeSha512 = hasher('sha512');
+
+/**
+ * One call a round, and the digest as a string of bytes: setting up an object and a `Buffer` takes longer
+ * than the hash. A string cannot be wiped, hence for public values only.
+ */
+function nodeSha512Iterated(first: Uint8Array, suffix: Uint8Array, times: number): Bytes {
+  const input = Buffer.from(concatBytes(first, suffix).buffer);
+  for (let i = 0; i < times; i++) input.write(hashOnce('sha512', input, 'binary'), 0, 64, 'binary');
+  return copyBytes(input.subarray(0, 64));
+}
 
 function nodeHmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes {
   let length = key.length;
@@ -103,25 +128,14 @@ function agree(secret: PrivateKey, theirs: PublicKey): Bytes {
 /** Up to here setting up OpenSSL's HMAC takes longer than hashing here. */
 const SHORT_HMAC_BYTES = 128;
 
-/** Edwards KeyObjects of Montgomery keys, by array; index is the sign. `raw` guards against rewriting. */
-const converted = new WeakMap<
-  Uint8Array,
-  { readonly raw: Bytes; readonly keys: [KeyObject | undefined, KeyObject | undefined] }
->();
+/** Edwards KeyObjects of Montgomery keys and a sign, by their bytes: senders and peers write often. */
+const converted = new RecentKeys(CONVERTED_KEYS_MAX);
 
 function edwardsKeyObject(key: PublicKey, sign: 0 | 1): KeyObject | undefined {
-  let known = converted.get(key);
-  if (known === undefined || !samePublicBytes(known.raw, key)) {
-    known = { raw: copyBytes(key), keys: [undefined, undefined] };
-    converted.set(key, known);
-  }
-  const cached = known.keys[sign];
-  if (cached !== undefined) return cached;
-  const encoded = toEdwards(key, sign);
-  if (encoded === undefined) return undefined;
-  const imported = ed25519Keys.publicKey(encoded, encoded);
-  known.keys[sign] = imported;
-  return imported;
+  return converted.get(key, sign, () => {
+    const encoded = toEdwards(key, sign);
+    return encoded && importPublic('Ed25519', encoded);
+  });
 }
 
 /**
@@ -153,6 +167,7 @@ export const nodeProvider: CryptoProvider = {
 
   sha256: hasher('sha256'),
   sha512: nodeSha512,
+  sha512Iterated: nodeSha512Iterated,
   hmacSha256: nodeHmac,
   hkdfSha256,
 

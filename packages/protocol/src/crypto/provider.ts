@@ -58,6 +58,11 @@ export interface CryptoProvider {
   sha256(...parts: readonly Uint8Array[]): Bytes;
   /** SHA-512 of the parts joined; 64 bytes. */
   sha512(...parts: readonly Uint8Array[]): Bytes;
+  /**
+   * `times` times h = SHA-512(h || suffix), from h = `first` (64 bytes). Public values only: a fast way may
+   * leave copies behind. Spec 02 §6.1.
+   */
+  sha512Iterated(first: Uint8Array, suffix: Uint8Array, times: number): Bytes;
   /** HMAC-SHA-256 of the parts joined; 32 bytes. */
   hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes;
   /** HKDF-SHA-256 (RFC 5869). `salt` undefined means 32 zero bytes. */

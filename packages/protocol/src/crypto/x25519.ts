@@ -1,10 +1,11 @@
 /**
  * 01 Primitives. X25519 (RFC 7748) for the portable provider, without bigints.
  *
- * The Montgomery ladder over field25519.ts: 255 steps of the same operations, whatever the key. Used where
- * node:crypto is not. Spec: spec/01-primitives.md §2. Vectors: sessions/curve.json.
+ * The Montgomery ladder over field25519.ts: 255 steps of the same operations, whatever the key; for public keys
+ * the faster table of edwards25519.ts. Used where node:crypto is not. Spec: spec/01-primitives.md §2. Vectors: sessions/curve.json.
  */
 import type { Bytes } from '../bytes.js';
+import { montgomeryBaseMultiple } from './edwards25519.js';
 import {
   add,
   decodeElement,
@@ -13,6 +14,7 @@ import {
   invert,
   multiply,
   scale,
+  square,
   subtract,
   swap,
   wipeScratch,
@@ -21,10 +23,6 @@ import {
 
 /** (486662 - 2) / 4, RFC 7748 §5. */
 const A24 = 121_665;
-
-/** u of the base point. */
-const BASE: Bytes = new Uint8Array(32);
-BASE[0] = 9;
 
 /**
  * RFC 7748 §5, without a test for the all-zero result.
@@ -60,7 +58,7 @@ export function scalarMultiply(scalar: Uint8Array, u: Uint8Array): Bytes {
 
 /** The public u of a clamped private key. */
 export function scalarMultiplyBase(scalar: Uint8Array): Bytes {
-  return scalarMultiply(scalar, BASE);
+  return montgomeryBaseMultiple(scalar);
 }
 
 /** One step of the ladder; names as in RFC 7748 §5. Every operand is at most one sum of reduced elements. */
@@ -71,12 +69,12 @@ function step(): void {
   subtract(d, x3, z3);
   multiply(d, d, a); // DA
   multiply(c, c, b); // CB
-  multiply(a, a, a); // AA
-  multiply(b, b, b); // BB
+  square(a, a); // AA
+  square(b, b); // BB
   add(x3, d, c);
-  multiply(x3, x3, x3);
+  square(x3, x3);
   subtract(z3, d, c);
-  multiply(z3, z3, z3);
+  square(z3, z3);
   multiply(z3, z3, x1);
   multiply(x2, a, b);
   subtract(c, a, b); // E

@@ -5,23 +5,34 @@
  * signature, `s` is only required to be below 2^253, the equation is checked without cofactor. A general
  * Ed25519 `verify` decides differently at each of these points, so none is used here.
  *
- * The arithmetic is bigint arithmetic of noble-curves: algorithmically constant time where secret, but a
+ * The arithmetic is that of edwards25519.ts and scalar25519.ts: no branch or index depends on a secret, but a
  * JavaScript engine promises no timing. Spec: spec/01-primitives.md §3.
  */
-import type { EdwardsPoint } from '@noble/curves/abstract/edwards.js';
-import { ed25519 } from '@noble/curves/ed25519.js';
-
 import { type Bytes, concatBytes, copyBytes } from '../bytes.js';
 import { wipe } from '../secret.js';
 import type { PrivateKey, PublicKey } from '../types.js';
 import { equalBytes } from './constant-time.js';
+import {
+  decodePoint,
+  encodeBaseMultiple,
+  encodeMultipleDifference,
+  isZero,
+  type Point,
+} from './edwards25519.js';
+import {
+  add,
+  decodeElement,
+  encodeElement,
+  invert,
+  multiply,
+  subtract,
+  zeroElement,
+} from './field25519.js';
 import { expectLength, expectNotWiped } from './lengths.js';
+import { multiplyAddScalars, reduceScalar } from './scalar25519.js';
 
 /** SHA-512 of the parts joined. Each provider brings its own. */
 export type Sha512 = (...parts: readonly Uint8Array[]) => Bytes;
-
-const Point = ed25519.Point;
-const { Fp, Fn } = Point;
 
 /**
  * Sign the joined `parts`.
@@ -41,14 +52,14 @@ export function signXeddsa(
 ): Bytes {
   expectNotWiped(secret);
   expectLength(random, 64, 'signature randomness');
-  const a = littleEndian(secret) % Fn.ORDER;
-  const edwardsKey = edwardsPublicKey(secret, a);
+  const edwardsKey = edwardsPublicKey(secret);
   const nonceHash = sha512(NONCE_PREFIX, secret, ...parts, random);
-  const r = littleEndian(nonceHash) % Fn.ORDER;
-  wipe(nonceHash);
-  const commitment = Point.BASE.multiply(r).toBytes();
-  const h = littleEndian(sha512(commitment, edwardsKey, ...parts)) % Fn.ORDER;
-  const signature = concatBytes(commitment, Fn.toBytes(Fn.add(Fn.mul(h, a), r)));
+  const r = reduceScalar(nonceHash);
+  const commitment = encodeBaseMultiple(r);
+  const challengeHash = sha512(commitment, edwardsKey, ...parts);
+  const h = reduceScalar(challengeHash);
+  const signature = concatBytes(commitment, multiplyAddScalars(h, secret, r));
+  wipe(nonceHash, r);
   // s is below 2^253, so bit 255 is free; it carries the sign that the Montgomery key has lost.
   signature[63] = ((signature[63] as number) & 0x7f) | ((edwardsKey[31] as number) & 0x80);
   return signature;
@@ -59,10 +70,10 @@ export function signXeddsa(
  * hundred prekeys in a row. Were it ever another key's, the signature would be invalid and no more: the nonce
  * depends on `secret` and on fresh randomness, so it never meets two challenges.
  */
-function edwardsPublicKey(secret: PrivateKey, a: bigint): Uint8Array {
+function edwardsPublicKey(secret: PrivateKey): Uint8Array {
   const known = edwardsKeys.get(secret);
   if (known !== undefined) return known;
-  const made = Point.BASE.multiply(a).toBytes();
+  const made = encodeBaseMultiple(secret);
   edwardsKeys.set(secret, made);
   return made;
 }
@@ -89,7 +100,7 @@ export interface PreparedVerification {
   /** Encoding of the Edwards key, 32 bytes, sign bit included. */
   readonly edwardsKey: Uint8Array;
   /** The same key as a point. */
-  readonly point: EdwardsPoint;
+  readonly point: Point;
   /** R, 32 bytes as received. */
   readonly commitment: Uint8Array;
   /** s, 32 bytes little-endian with the sign bit removed; below 2^253. */
@@ -104,7 +115,7 @@ function prepareVerification(
   if (!hasValidRange(signature)) return undefined;
   const top = signature[63] as number;
   const edwardsKey = toEdwards(key, top >> 7);
-  const point = edwardsKey && decodeEdwards(edwardsKey);
+  const point = edwardsKey && decodePoint(edwardsKey);
   if (edwardsKey === undefined || point === undefined) return undefined;
   const scalar = copyBytes(signature.subarray(32, 64));
   scalar[31] = top & 0x7f;
@@ -123,49 +134,36 @@ export function checkEquation(
   parts: readonly Uint8Array[],
 ): boolean {
   const { edwardsKey, point, commitment, scalar } = prepared;
-  const h = littleEndian(sha512(commitment, edwardsKey, ...parts)) % Fn.ORDER;
-  // B has order l, so reducing s does not change s*B. The key may have a torsion part: h stays as it is.
-  const s = littleEndian(scalar) % Fn.ORDER;
-  const expected = Point.BASE.multiplyUnsafe(s).subtract(point.multiplyUnsafe(h));
+  // B has order l, so reducing s would not change s*B. The key may have a torsion part: h stays as it is.
+  const h = reduceScalar(sha512(commitment, edwardsKey, ...parts));
   // Comparing encodings refuses every non-canonical R.
-  return equalBytes(expected.toBytes(), commitment);
+  return equalBytes(encodeMultipleDifference(scalar, h, point), commitment);
 }
 
 /**
  * The Edwards encoding for a Montgomery key and a sign of x, or `undefined` when u = -1 has none. Whether
- * it is the encoding of a point (it is not for keys on the twist) is left to `decodeEdwards`.
+ * it is the encoding of a point (it is not for keys on the twist) is left to `decodePoint`.
  *
  * Source: 01 §3.1.
  */
 export function toEdwards(key: PublicKey, sign: number): Bytes | undefined {
-  const masked = copyBytes(key.subarray(1));
-  masked[31] = (masked[31] as number) & 0x7f;
-  const u = littleEndian(masked) % Fp.ORDER;
-  const denominator = Fp.add(u, Fp.ONE);
-  if (Fp.is0(denominator)) return undefined;
-  const encoded = copyBytes(Fp.toBytes(Fp.div(Fp.sub(u, Fp.ONE), denominator)));
+  const [u, numerator, denominator] = [zeroElement(), zeroElement(), zeroElement()];
+  decodeElement(u, key.subarray(1));
+  add(denominator, u, ONE);
+  if (isZero(denominator)) return undefined;
+  const inverse = zeroElement();
+  invert(inverse, denominator);
+  subtract(numerator, u, ONE);
+  multiply(numerator, numerator, inverse);
+  const encoded = encodeElement(numerator);
   // u = 0 is the point (0, -1): x has no sign to ask for, and its encoding has sign bit 0.
-  if (!Fp.is0(u)) encoded[31] = (encoded[31] as number) | (sign << 7);
+  if (!isZero(u)) encoded[31] = (encoded[31] as number) | (sign << 7);
   return encoded;
 }
-
-/** The point of a canonical encoding, or `undefined` when there is none. */
-export function decodeEdwards(encoded: Uint8Array): EdwardsPoint | undefined {
-  try {
-    return Point.fromBytes(encoded);
-  } catch {
-    return undefined;
-  }
-}
-
-function littleEndian(bytes: Uint8Array): bigint {
-  let hex = '';
-  for (let i = bytes.length - 1; i >= 0; i--) hex += HEX[bytes[i] as number];
-  return BigInt(`0x${hex}`);
-}
-
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
 /** 0xFE and 31 times 0xFF: no encoding of a point, so the nonce hash cannot meet the challenge hash. */
 const NONCE_PREFIX: Bytes = new Uint8Array(32).fill(0xff);
 NONCE_PREFIX[0] = 0xfe;
+
+const ONE = zeroElement();
+ONE[0] = 1;

@@ -271,6 +271,20 @@ t.test('ATK-A06 KEM code divides nothing and uses no big integers', async (t) =>
   t.strictSame(lines, []);
 });
 
+t.test('ATK-A06 no private key or nonce of the curves is a big integer', async (t) => {
+  // ed25519.ts is not among them: it has constants for checking public keys, which are big integers once.
+  const isCurve = (file: string): boolean =>
+    /^crypto\/(field25519|edwards25519|scalar25519|x25519|xeddsa)\.ts$/.test(file);
+  t.equal([...graph.keys()].filter(isCurve).length, 5, 'the files were found');
+  t.strictSame(linesMatching(source, /\bBigInt\b|\bbigint\b|\b\d+n\b/, isCurve), []);
+  const reachesNoble = [...graph].filter(
+    ([file, edges]) =>
+      edges.some((edge) => edge.specifier.startsWith('@noble/curves')) &&
+      file !== 'crypto/username-hash.ts',
+  );
+  t.strictSame(reachesNoble, [], 'noble-curves serves the points of usernames and nothing else');
+});
+
 t.test('no big integers on the way of a message', async (t) => {
   const cold = /^crypto\/|^(fingerprint|usernames)\.ts$/;
   const lines = linesMatching(

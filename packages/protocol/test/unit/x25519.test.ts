@@ -10,7 +10,9 @@ import {
   invert,
   LIMBS,
   multiply,
+  raiseForRoot,
   scale,
+  square,
   subtract,
   swap,
   zeroElement,
@@ -66,6 +68,12 @@ t.test('products are exact, also with every limb at its bound', async (t) => {
       if (Math.abs(limb) > 1.02 * bound) t.fail(`limb ${k} is not reduced`);
     }
     if (toHex(encodeElement(out)) !== toHex(bytesOf(integerOf(out)))) t.fail('encoding');
+    square(out, a);
+    if (integerOf(out) !== modulo(va * va)) t.fail('square');
+    for (const [k, limb] of out.entries()) {
+      const bound = 2 ** ((EXPONENTS[k + 1] as number) - 1);
+      if (Math.abs(limb) > 1.02 * bound) t.fail(`limb ${k} of a square is not reduced`);
+    }
     scale(out, a, 121_665);
     if (integerOf(out) !== modulo(va * 121_665n)) t.fail('scale');
     add(out, a, b);
@@ -86,6 +94,14 @@ t.test('products are exact, also with every limb at its bound', async (t) => {
   const some = elementOf(() => random.below(2001) / 2000);
   invert(inverse, some);
   t.equal(modulo(integerOf(inverse) * integerOf(some)), 1n);
+  raiseForRoot(inverse, some);
+  let power = 1n;
+  const exponent = (P - 5n) / 8n;
+  for (let bit = 254n; bit >= 0n; bit--) {
+    power = modulo(power * power);
+    if ((exponent >> bit) & 1n) power = modulo(power * integerOf(some));
+  }
+  t.equal(integerOf(inverse), power);
 });
 
 t.test('encodings are fully reduced', async (t) => {
