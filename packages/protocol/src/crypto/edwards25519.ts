@@ -337,9 +337,9 @@ function setNeutral({ x, y, z, t }: Point): void {
 }
 
 function basePoint(): Point {
-  const base = decodePoint(known(BASE_POINT));
-  if (base === undefined) throw new Error('the base point is on the curve');
-  return base;
+  const t = zeroElement();
+  multiply(t, BASE_X, BASE_Y);
+  return { x: BASE_X, y: BASE_Y, z: ONE, t };
 }
 
 function known(hex: string): Bytes {
@@ -366,10 +366,11 @@ const MULTIPLES = 8;
 const ENTRY: number = 3 * LIMBS;
 const ROW: number = ENTRY * MULTIPLES;
 
-/** y = 4/5, x even. */
-const BASE_POINT = '5866666666666666666666666666666666666666666666666666666666666666';
 const ZERO = zeroElement();
 const ONE = elementOf('01');
+/** The base point, RFC 8032 §5.1: y = 4/5, x even. */
+const BASE_X = elementOf('1ad5258f602d56c9b2a7259560c72c695cdcd6fd31e2a4c0fe536ecdd3366921');
+const BASE_Y = elementOf('5866666666666666666666666666666666666666666666666666666666666666');
 /** 1/2 = (p + 1)/2. */
 const HALF = elementOf('f7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff3f');
 /** d = -121665/121666, RFC 8032 §5.1. */
