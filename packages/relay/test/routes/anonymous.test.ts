@@ -219,6 +219,7 @@ t.test('ATK-D11 ATK-D12 TWIN: every refusal is the same bytes after the same wor
     'removed inlet': [gone.put.id, gone.credential],
     'expired inlet': [late.put.id, late.credential],
     'an inlet used as a token': [account, { ...inlet.credential, tokenId: inlet.put.id }],
+    'an inlet under any name': [nobody.account, { ...inlet.credential, tokenId: inlet.put.id }],
     'a token used as an inlet': [token.put.id, { token: token.secret }],
     'an account used as an inlet': [account, { token: token.secret }],
   };
