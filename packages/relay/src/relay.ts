@@ -292,7 +292,8 @@ async function listenForWatchers(
     totals: () => store.totals(),
     sockets: () => {
       const attached = [...connections].filter(({ isAttached }) => isAttached).length;
-      return { attached, greeting: connections.size - attached };
+      const anonymous = [...connections].filter(({ isAnonymous }) => isAnonymous).length;
+      return { attached, anonymous, greeting: connections.size - attached - anonymous };
     },
     outBufferBytes: () =>
       [...connections].reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0),

@@ -19,7 +19,7 @@ export type PushOutcome = 'sent' | 'failed' | 'gone' | 'held';
 export interface MetricSources {
   totals(): Promise<StoreTotals>;
   /** Open sockets by state. */
-  sockets(): { readonly greeting: number; readonly attached: number };
+  sockets(): { readonly greeting: number; readonly attached: number; readonly anonymous: number };
   /** Bytes waiting in all sockets. */
   outBufferBytes(): number;
   /** Bytes of the data files; undefined where there are none. */

@@ -101,6 +101,10 @@ export class ClientConnection implements SocketHandler {
     this.#services.connections.delete(this);
   }
 
+  get isAnonymous(): boolean {
+    return this.#state.kind === 'anonymous';
+  }
+
   get isAttached(): boolean {
     return this.#delivery !== undefined;
   }

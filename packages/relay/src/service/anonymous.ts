@@ -63,9 +63,7 @@ export class Anonymous {
 
   /** As `Mailboxes.send`, for whoever has a token. */
   async send(addressKey: string, op: SendRequest): Promise<Reply> {
-    const early =
-      this.#mailboxes.refuse(op.parts.map(({ body }) => body.length)) ??
-      this.#limitAddress(addressKey, 1);
+    const early = this.#mailboxes.refuse(op.parts) ?? this.#limitAddress(addressKey, 1);
     if (early !== undefined) return early;
     try {
       const row = await this.#open(op.dest, op);
@@ -85,7 +83,9 @@ export class Anonymous {
     const read = readMany(op);
     if (read.kind === 'refused') return refused(read.code);
     const cost = Math.min(op.targets.length, budgets.sealedPerAddress?.rule.burst ?? 1);
-    const early = this.#mailboxes.refuse([read.viewBytes]) ?? this.#limitAddress(addressKey, cost);
+    const early =
+      this.#mailboxes.refuse([{ body: { length: read.viewBytes } }]) ??
+      this.#limitAddress(addressKey, cost);
     if (early !== undefined) return early;
     try {
       const failures: Failure[] = [];

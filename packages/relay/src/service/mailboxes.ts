@@ -29,6 +29,11 @@ export interface Posting extends Pick<AppendWrite, 'dest' | 'sender' | 'exclude'
   readonly ttlSeconds: number;
 }
 
+/** Something with a body, as far as its size goes. */
+export interface Sized {
+  readonly body: { readonly length: number };
+}
+
 /** The mailboxes of a relay. */
 export class Mailboxes {
   readonly #context: Context;
@@ -50,9 +55,7 @@ export class Mailboxes {
   async send(who: Authorised, op: SendRequest): Promise<Reply> {
     // Up to `submit` nothing is awaited: sends of one socket are committed in the order they came.
     const early =
-      this.refuse(op.parts.map(({ body }) => body.length)) ??
-      this.#limitSender(who) ??
-      this.limitInbound(op.dest, op.parts);
+      this.refuse(op.parts) ?? this.#limitSender(who) ?? this.limitInbound(op.dest, op.parts);
     if (early !== undefined) return early;
     const exclude = samePublicBytes(op.dest, who.account) ? who.device : undefined;
     const { dest, parts, ephemeral, urgent, ttlSeconds } = op;
@@ -60,10 +63,12 @@ export class Mailboxes {
     return this.post(exclude === undefined ? posting : { ...posting, exclude });
   }
 
-  /** What stands in the way of bodies of these lengths, whoever sends them to whomever. */
-  refuse(lengths: readonly number[]): Reply | undefined {
+  /** What stands in the way of bodies of these sizes, whoever sends them to whomever. */
+  refuse(parts: readonly Sized[]): Reply | undefined {
     const { isDraining, writer, config } = this.#context;
-    for (const length of lengths) {
+    for (const {
+      body: { length },
+    } of parts) {
       if (length > MAX_ENVELOPE_BYTES) return refused('TOO_LARGE');
       if (config.requirePadding && !isPadded(length)) return refused('NOT_PADDED');
     }

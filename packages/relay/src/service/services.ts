@@ -21,6 +21,8 @@ import { Transfers } from './uploads.js';
 export interface Drainable {
   /** Whether its device has proven itself and is delivered to. */
   readonly isAttached: boolean;
+  /** Used without an account. */
+  readonly isAnonymous: boolean;
   /** Bytes on their way to it. */
   readonly bufferedBytes: number;
   drain(afterMs: number): void;
