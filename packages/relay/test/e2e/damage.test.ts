@@ -3,6 +3,7 @@ import { mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NO_QUOTAS, startRelay, verifyRelay } from '@qasid/relay';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { FatalStoreError } from '#src/store/port.js';
 import { openSqliteStore } from '#src/store/sqlite.js';
@@ -24,6 +25,10 @@ function breakChain(file: string, marker: string): void {
   const disk = openSync(file, 'r+');
   writeSync(disk, Buffer.from([0x00, 0xff, 0xff, 0xf0]), 0, 4, hit[Math.floor(hit.length / 2)]!);
   closeSync(disk);
+  // A write by somebody else makes the store forget the pages it read when it checked them at start.
+  const other = new Database(file);
+  other.exec("UPDATE meta SET v = v + 1 WHERE k = 'seq_reserved'");
+  other.close();
 }
 
 t.test(
