@@ -107,6 +107,16 @@ export interface RelayConfig {
   readonly outBufferBytes: number;
   /** A full window without any acknowledgement for so long closes the socket, in milliseconds. */
   readonly ackTimeoutMs: number;
+  /** Where the bytes of blobs are: below `directory`, or in a bucket. */
+  readonly blobStore: 'files' | 's3';
+  /** URL of an S3-compatible store, its bucket and region, and what comes before every name. */
+  readonly s3Endpoint: string | undefined;
+  readonly s3Bucket: string | undefined;
+  readonly s3Region: string;
+  readonly s3Prefix: string;
+  readonly s3AccessKey: string | undefined;
+  /** File with the secret that belongs to `s3AccessKey`. */
+  readonly s3SecretFile: string | undefined;
   /** Largest blob, in bytes. */
   readonly blobBytesMax: number;
   /** What an account may have in all, in bytes. */
@@ -187,6 +197,13 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   creditBytes: 1_048_576,
   outBufferBytes: 262_144,
   ackTimeoutMs: 60_000,
+  blobStore: 'files',
+  s3Endpoint: undefined,
+  s3Bucket: undefined,
+  s3Region: 'us-east-1',
+  s3Prefix: 'qasid/',
+  s3AccessKey: undefined,
+  s3SecretFile: undefined,
   blobBytesMax: 2 * 1024 ** 3,
   blobQuotaBytes: 5 * 1024 ** 3,
   blobUploadsMax: 16,

@@ -148,6 +148,9 @@ class FileWriter implements BlobWriter {
     return { offset: this.#size, state: NO_STATE };
   }
 
+  /** A file grows in place: nothing was replaced. */
+  async committed(): Promise<void> {}
+
   async close(): Promise<void> {
     await this.#file.close();
   }

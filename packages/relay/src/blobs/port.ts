@@ -26,6 +26,8 @@ export interface BlobWriter {
   sync(): Promise<BlobProgress>;
   /** The blob is whole: make it durable under its final name. */
   finish(): Promise<BlobProgress>;
+  /** The progress that was given last is written down: what it replaced may go. */
+  committed(): Promise<void>;
   /** Release what is open. What was not synced may be lost. */
   close(): Promise<void>;
 }
@@ -47,7 +49,7 @@ export interface Blobs {
   read(name: string, start: number, end: number): AsyncIterable<Uint8Array>;
   /** Remove everything under a name; nothing to do is no error. */
   remove(name: string, state: Uint8Array): Promise<void>;
-  /** Every name there is something under. */
+  /** Every name there is something under, as far as the adapter can list them. */
   names(): AsyncIterable<string>;
   /** `undefined` where nobody can tell. */
   space(): Promise<DiskSpace | undefined>;

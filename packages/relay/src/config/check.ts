@@ -105,6 +105,7 @@ function checkTogether(config: RelayConfig, add: Add): void {
     add('directory', 'is needed for the SQLite store', 'name a directory on a local disk');
   }
   checkTurn(config, add);
+  checkBucket(config, add);
   checkTls(config, add);
   checkPush(config, add);
   if (!isExposed(config)) return;
@@ -146,6 +147,21 @@ function checkTls({ tlsCert, tlsKey, trustProxy, proxyAddresses }: RelayConfig, 
   if (trustProxy && proxyAddresses.length === 0) {
     add('proxyAddresses', 'is empty', 'name the addresses of the proxy');
   }
+}
+
+function checkBucket(config: RelayConfig, add: Add): void {
+  if (config.blobStore !== 's3') return;
+  for (const key of ['s3Endpoint', 's3Bucket', 's3AccessKey', 's3SecretFile'] as const) {
+    if (config[key] === undefined) add(key, 'is needed with blob_store = "s3"');
+  }
+  const { s3Endpoint, s3Bucket, s3Prefix } = config;
+  if (s3Endpoint !== undefined && !/^https?:\/\/[^/?#@\s]+\/?$/.test(s3Endpoint)) {
+    add('s3Endpoint', 'must be https://host or http://host, with or without a port');
+  }
+  if (s3Bucket !== undefined && !/^[a-z0-9][a-z0-9.-]{1,62}$/.test(s3Bucket)) {
+    add('s3Bucket', 'is not the name of a bucket');
+  }
+  if (!/^[\w./-]{0,200}$/.test(s3Prefix)) add('s3Prefix', 'may hold letters, digits, _ . / -');
 }
 
 function checkTurn({ turnUrls, turnSecretFile }: RelayConfig, add: Add): void {

@@ -176,6 +176,29 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: number(100, 3_600_000),
     about: 'milliseconds without acknowledgement after which a full window closes the socket',
   },
+  blobStore: {
+    section: 'documents',
+    kind: choice('files', 's3'),
+    about: 'where the bytes of blobs are: files below the directory, or an S3-compatible store',
+  },
+  s3Endpoint: {
+    section: 'documents',
+    kind: { type: 'text' },
+    about: 'URL of the store, without the bucket',
+  },
+  s3Bucket: { section: 'documents', kind: { type: 'text' }, about: 'name of the bucket' },
+  s3Region: { section: 'documents', kind: { type: 'text' }, about: 'region to sign for' },
+  s3Prefix: {
+    section: 'documents',
+    kind: { type: 'text' },
+    about: 'what comes before the name of every object',
+  },
+  s3AccessKey: { section: 'documents', kind: { type: 'text' }, about: 'name of the access key' },
+  s3SecretFile: {
+    section: 'documents',
+    kind: { type: 'path' },
+    about: 'file with the secret of the access key, mode 0600',
+  },
   blobBytesMax: {
     section: 'documents',
     kind: number(1, 2 ** 40),

@@ -251,7 +251,10 @@ class Upload {
       expiresMinute: nowMinute + UPLOAD_IDLE_MINUTES,
     });
     this.#offset = progress.offset;
-    if (kind === 'blobAdvanced') return true;
+    if (kind === 'blobAdvanced') {
+      await writer.committed();
+      return true;
+    }
     await this.#parts.blobs.remove(blobName(this.#key), progress.state);
     return false;
   }

@@ -9,6 +9,8 @@ export interface BlobsAdapter {
   open(): Promise<Blobs>;
   /** The same place, opened anew, as after a restart. */
   reopen(blobs: Blobs): Promise<Blobs>;
+  /** Whether it can list names; yes unless said otherwise. */
+  readonly lists?: false;
 }
 
 const START: BlobProgress = { offset: 0, state: new Uint8Array(0) };
@@ -58,7 +60,7 @@ export function blobsContract(t: Test, adapter: BlobsAdapter): void {
       t.equal((await writer.finish()).offset, size);
       await writer.close();
       t.ok(same(await readAll(blobs, name, 0, size), bytes));
-      t.strictSame(await namesOf(blobs), [name]);
+      if (adapter.lists !== false) t.strictSame(await namesOf(blobs), [name]);
     });
   }
 
@@ -72,6 +74,7 @@ export function blobsContract(t: Test, adapter: BlobsAdapter): void {
     for (const end of [1, 100_000, 100_001, 5_242_880, 5_300_000, 11_000_000]) {
       const writer = await feed(blobs, name, size, progress, bytes.subarray(progress.offset, end));
       progress = await writer.sync();
+      await writer.committed();
       await writer.close();
       t.equal(progress.offset, end, 'all of it is durable');
       blobs = await adapter.reopen(blobs);
@@ -100,6 +103,7 @@ export function blobsContract(t: Test, adapter: BlobsAdapter): void {
     for (let at = 0; at < bytes.length; at += 1_500_000) {
       await writer.write(bytes.subarray(at, at + 1_500_000));
       progress = await writer.sync();
+      await writer.committed();
       t.equal(progress.offset, Math.min(at + 1_500_000, bytes.length));
     }
     await writer.finish();
@@ -126,22 +130,23 @@ export function blobsContract(t: Test, adapter: BlobsAdapter): void {
     t.ok(same(await readAll(blobs, name, 0, size), bytes));
   });
 
-  t.test('finished, but not written down: finishing again works', async (t) => {
-    let blobs = await adapter.open();
-    const name = newName();
-    const bytes = provider.randomBytes(300_000);
-    const first = await feed(blobs, name, bytes.length, START, bytes.subarray(0, 200_000));
-    const progress = await first.sync();
-    await first.close();
-    const finished = await feed(blobs, name, bytes.length, progress, bytes.subarray(200_000));
-    await finished.finish();
-    await finished.close();
-    blobs = await adapter.reopen(blobs);
-    const again = await feed(blobs, name, bytes.length, progress, bytes.subarray(200_000));
-    await again.finish();
-    await again.close();
-    t.ok(same(await readAll(blobs, name, 0, bytes.length), bytes));
-  });
+  for (const size of [300_000, 11_000_000])
+    t.test(`finished, but not written down: finishing again works, ${size}`, async (t) => {
+      let blobs = await adapter.open();
+      const name = newName();
+      const bytes = provider.randomBytes(size);
+      const first = await feed(blobs, name, bytes.length, START, bytes.subarray(0, 200_000));
+      const progress = await first.sync();
+      await first.close();
+      const finished = await feed(blobs, name, bytes.length, progress, bytes.subarray(200_000));
+      await finished.finish();
+      await finished.close();
+      blobs = await adapter.reopen(blobs);
+      const again = await feed(blobs, name, bytes.length, progress, bytes.subarray(200_000));
+      await again.finish();
+      await again.close();
+      t.ok(same(await readAll(blobs, name, 0, bytes.length), bytes));
+    });
 
   t.test('what is removed is gone, whole or not; nothing to remove is no error', async (t) => {
     const blobs = await adapter.open();
@@ -153,7 +158,7 @@ export function blobsContract(t: Test, adapter: BlobsAdapter): void {
     const part = await feed(blobs, half, bytes.length, START, bytes.subarray(0, 20_000));
     const progress = await part.sync();
     await part.close();
-    t.strictSame(await namesOf(blobs), [whole, half].sort());
+    if (adapter.lists !== false) t.strictSame(await namesOf(blobs), [whole, half].sort());
     await blobs.remove(whole, state);
     await blobs.remove(half, progress.state);
     await blobs.remove(never, new Uint8Array(0));

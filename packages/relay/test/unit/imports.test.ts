@@ -71,6 +71,7 @@ t.test('native code and drivers stay behind their ports', async (t) => {
     ws: /^transport\/ws/,
     // inspect.ts opens a relay's file for reading, from outside: for the demonstration.
     'better-sqlite3': /^store\/|^inspect\.ts$/,
+    aws4fetch: /^blobs\/s3/,
     pino: /^observe\/|^main\.ts$/,
     'prom-client': /^observe\//,
     'web-push': /^push\/web-push\.ts$/,
