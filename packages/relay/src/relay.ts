@@ -36,7 +36,7 @@ import type { HttpExchange } from './transport/exchange.js';
 import type { Listening, Transport } from './transport/port.js';
 import { certificateEndMs, type TlsFiles, watchCertificate } from './transport/certificate.js';
 import { chooseTransport } from './transport/choose.js';
-import { trustProxies } from './transport/peer-address.js';
+import { plainAddress, trustProxies } from './transport/peer-address.js';
 
 /** A relay that is up. */
 export interface RunningRelay {
@@ -176,7 +176,7 @@ export async function startRelay(
         frameBytesMax: MAX_FRAME_BYTES,
         bufferBytesMax: config.outBufferBytes + config.windowBytes + 2 * MAX_FRAME_BYTES,
         tls,
-        addressOf: config.trustProxy ? trustProxies(config.proxyAddresses) : (peer) => peer,
+        addressOf: config.trustProxy ? trustProxies(config.proxyAddresses) : plainAddress,
       },
       createRoutes(services, health, new AddressKeys(crypto, clock)),
     );

@@ -19,17 +19,16 @@ export function trustProxies(proxies: readonly string[]): AddressOf {
     if (parsed !== undefined) trusted.addSubnet(parsed.address, parsed.bits, parsed.family);
   }
   const isProxy = (address: string): boolean => {
-    const plain = unmapped(address);
-    const family = isIP(plain);
-    return family !== 0 && trusted.check(plain, family === 6 ? 'ipv6' : 'ipv4');
+    const family = isIP(address);
+    return family !== 0 && trusted.check(address, family === 6 ? 'ipv6' : 'ipv4');
   };
   return (peer, forwardedFor) => {
-    let address = peer;
+    let address = plainAddress(peer);
     const hops = forwardedFor.split(',').map((hop) => hop.trim());
     while (isProxy(address)) {
       const next = hops.pop();
       if (next === undefined || isIP(next) === 0) break;
-      address = next;
+      address = plainAddress(next);
     }
     return address;
   };
@@ -50,8 +49,11 @@ export function parseNetwork(
   return { address, bits, family: family === 6 ? 'ipv6' : 'ipv4' };
 }
 
-/** An IPv4 peer of an IPv6 listener, as IPv4; uWebSockets.js writes all eight groups out. */
-function unmapped(address: string): string {
+/**
+ * An IPv4 peer of an IPv6 listener, as IPv4; uWebSockets.js writes all eight groups out. Without this all of
+ * IPv4 would be one network, and share one budget.
+ */
+export function plainAddress(address: string): string {
   const text = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (text !== undefined) return text;
   const groups = /^(?:0+:){5}ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(address);

@@ -4,7 +4,9 @@ import { connect as connectTcp } from 'node:net';
 import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { createLog, type RelayError, type RelayOptions, startRelay } from '@qasid/relay';
 import t, { type Test } from 'tap';
-import { parseNetwork, trustProxies } from '#src/transport/peer-address.js';
+import WebSocket from 'ws';
+import { chooseTransport } from '#src/transport/choose.js';
+import { parseNetwork, plainAddress, trustProxies } from '#src/transport/peer-address.js';
 import { certificateFiles } from '../support/certificates.js';
 import { newPerson, TestClient } from '../support/client.js';
 
@@ -146,6 +148,41 @@ t.test('certificates that cannot be used are refused at the start', async (t) =>
   chmodSync(good.tlsKey, 0o644);
   await refuse({ tlsCert: good.tlsCert, tlsKey: good.tlsKey }, /others can read the private key/);
 });
+
+t.test('who comes over IPv4 to an IPv6 listener has an IPv4 address', async (t) => {
+  t.equal(plainAddress('0000:0000:0000:0000:0000:ffff:cb00:7107'), '203.0.113.7');
+  t.equal(plainAddress('::ffff:203.0.113.7'), '203.0.113.7');
+  for (const same of ['203.0.113.7', '2001:db8::1', '::1', '']) t.equal(plainAddress(same), same);
+  for (const wanted of ['uws', 'ws'] as const) {
+    const { transport } = await chooseTransport(wanted);
+    const seen: string[] = [];
+    const listening = await transport.listen(
+      {
+        host: '::',
+        port: 0,
+        frameBytesMax: 1_000,
+        bufferBytesMax: 10_000,
+        tls: undefined,
+        addressOf: (peer) => plainAddress(peer),
+      },
+      {
+        get: () => ({ status: 404, body: '' }),
+        exchange: nothing,
+        open: (_, address) => {
+          seen.push(address);
+          return { message: nothing, text: nothing, drained: nothing, closed: nothing };
+        },
+      },
+    );
+    const socket = new WebSocket(`ws://127.0.0.1:${listening.port}/`, 'qasid.v1');
+    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+    t.strictSame(seen, ['127.0.0.1'], wanted);
+    socket.terminate();
+    await listening.close();
+  }
+});
+
+const nothing = (): void => undefined;
 
 t.test('addresses behind proxies', async (t) => {
   const of = trustProxies(['10.0.0.0/8', '::1', 'fd00::/8']);
