@@ -1,4 +1,4 @@
-// The public surface of the packages, as text under review: packages/*/api/*.api.md.
+// The public surface of the packages, as text under review: packages/*/api/*.api.md, and the relay's limits.
 //
 //   npm run api          writes the reports
 //   npm run api:check    fails when a committed report differs from the sources
@@ -9,6 +9,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { relayLimits } from './relay-limits.mjs';
 import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -101,14 +102,26 @@ function firstDifference(old, now) {
   return 'no line';
 }
 
-for (const item of ENTRIES) {
-  const path = `${item.folder}/api/${item.report}.api.md`;
+/** The relay's table, or `undefined` after printing why there is none. */
+async function makeRelayLimits() {
+  try {
+    return await relayLimits(root);
+  } catch (error) {
+    console.error(`packages/relay: ${error.message}`);
+    return undefined;
+  }
+}
+
+const RELAY_LIMITS = { folder: 'packages/relay', entry: 'dist/index.js', report: 'limits' };
+for (const item of [...ENTRIES, RELAY_LIMITS]) {
+  const isTable = item === RELAY_LIMITS;
+  const path = `${item.folder}/api/${item.report}${isTable ? '' : '.api'}.md`;
   if (!existsSync(`${root}${item.folder}/${item.entry}`)) {
     console.log(`not ok: ${item.folder}/${item.entry} is not built`);
     differing++;
     continue;
   }
-  const now = makeReport(item);
+  const now = isTable ? await makeRelayLimits() : makeReport(item);
   if (now === undefined) {
     console.log(`not ok: ${path} cannot be made`);
     differing++;
