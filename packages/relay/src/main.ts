@@ -68,7 +68,8 @@ try {
       },
     );
   };
-  process.on('SIGHUP', () => void relay.reload());
+  // Without a certificate a hang-up ends it, as it ends any program.
+  if (relay.url.startsWith('wss:')) process.on('SIGHUP', () => void relay.reload());
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   void relay.failed.then((error) => {

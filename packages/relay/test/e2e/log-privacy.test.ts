@@ -1,9 +1,11 @@
 // ATK-D08: with the log wide open, no identifier, address or byte of an envelope is in it.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { provider } from '@qasid/protocol/crypto/node';
-import { accountText } from '@qasid/protocol/envelope';
+import { accountText, type RequestOp } from '@qasid/protocol/envelope';
 import { createLog, NO_QUOTAS, startRelay } from '@qasid/relay';
 import t from 'tap';
 import { askBlob, blobUrl, download, patch, upload } from '../support/blobs.js';
@@ -24,8 +26,26 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   let written = '';
   const log = createLog('trace', { write: (line) => (written += line) });
+  // A push gateway that answers, so that waking somebody leaves whatever it leaves.
+  let isWoken = false;
+  const gateway = createServer((_, response) => {
+    isWoken = true;
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => gateway.once('listening', resolve));
+  t.teardown(() => gateway.close());
+  const secretFile = join(directory, 'push-secret');
+  writeFileSync(secretFile, 'shared-with-the-gateway');
   const relay = await startRelay(
-    { directory, port: 0, metricsPort: 0, quotas: NO_QUOTAS, requirePadding: false },
+    {
+      directory,
+      port: 0,
+      metricsPort: 0,
+      quotas: NO_QUOTAS,
+      requirePadding: false,
+      pushWebhookUrl: `http://127.0.0.1:${(gateway.address() as AddressInfo).port}/in-the-log`,
+      pushWebhookSecretFile: secretFile,
+    },
     { log },
   );
   const [alice, bob] = [newPerson(), newPerson()];
@@ -67,6 +87,12 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
   await a.ask({ ...put, expectedVersion: 0 });
   await b.ask({ kind: 'recordGet', id: recordId });
   await askBlob(a, 'delete', blob.id, blob.capability);
+  const handle = provider.randomBytes(32);
+  await b.ask({ kind: 'putPush', handle });
+  await b.ask({ kind: 'putPush', endpoint: 'https://push.example/in-the-log' });
+  await b.close();
+  await a.ask({ ...sendOp(bob, part(bob, marker)), urgent: true } as RequestOp);
+  await a.until(() => isWoken, 30_000);
   const wrong = await TestClient.connect(relay.url);
   await wrong.auth({ ...bob, auth: provider.ed25519KeyPair() });
   const hostile = await TestClient.connect(relay.url);
@@ -111,6 +137,7 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     'blob ticket': Buffer.from(blob.ticket, 'base64url'),
     'record id': recordId,
     'record capability': capability,
+    'push handle': handle,
   };
   for (const [name, bytes] of Object.entries(secrets)) {
     for (const spelling of spellings(bytes)) {
@@ -122,6 +149,7 @@ t.test('ATK-D08 ATK-J06 the log at its widest names nobody and nothing', async (
     accountText(alice.account),
     accountText(bob.account),
     'in-the-log',
+    'shared-with-the-gateway',
     '127.0.0.1',
     '::1',
     directory,

@@ -1,12 +1,14 @@
 // 13 §8: TLS in both transports, certificates that are renewed, and what is believed of a proxy.
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { createLog, type RelayError, type RelayOptions, startRelay } from '@qasid/relay';
 import t, { type Test } from 'tap';
 import WebSocket from 'ws';
+import { watchCertificate } from '#src/transport/certificate.js';
 import { chooseTransport } from '#src/transport/choose.js';
 import { parseNetwork, plainAddress, trustProxies } from '#src/transport/peer-address.js';
+import { HandClock } from '../support/bench-relay.js';
 import { certificateFiles } from '../support/certificates.js';
 import { newPerson, TestClient } from '../support/client.js';
 
@@ -122,6 +124,28 @@ for (const transport of ['uws', 'ws'] as const) {
     t.strictSame(await codesOf(elsewhere, three), [ok, no, no], 'not from anybody else');
   });
 }
+
+t.test('a renewed certificate is noticed within a minute, once', async (t) => {
+  const files = await certificateFiles(t);
+  const clock = new HandClock();
+  let changes = 0;
+  const paths = { certFile: files.tlsCert, keyFile: files.tlsKey };
+  const stop = watchCertificate(paths, clock, () => changes++);
+  await clock.pass(180_000);
+  t.equal(changes, 0);
+  await files.renew();
+  await clock.pass(60_000);
+  t.equal(changes, 1);
+  await clock.pass(180_000);
+  t.equal(changes, 1);
+  rmSync(files.tlsKey);
+  await clock.pass(60_000);
+  t.equal(changes, 2, 'also when a file is gone: the reload says so');
+  stop();
+  await files.renew();
+  await clock.pass(180_000);
+  t.equal(changes, 2);
+});
 
 t.test('certificates that cannot be used are refused at the start', async (t) => {
   const [good, other] = [await certificateFiles(t), await certificateFiles(t)];
