@@ -11,7 +11,6 @@ import {
   type SendManyRequest,
   type SendRequest,
   type TakePrekeysRequest,
-  toAccountId,
   toHex,
   tokenVerifier,
 } from '@qasid/protocol/envelope';
@@ -150,7 +149,7 @@ export class Anonymous {
 
   /**
    * The row that `credential` opens for `dest`, or nothing. The same work whatever is wrong: every check is
-   * made, against a row of nobody when there is none, and nothing is decided before the last.
+   * made, against the store's row of nobody when there is none, and nothing is decided before the last.
    */
   async #open(
     dest: AccountId,
@@ -160,12 +159,11 @@ export class Anonymous {
     const { store, crypto, clock } = this.#context;
     const { tokenId, token } = credential;
     const id = tokenId ?? dest;
-    const found = await store.token(id);
-    const row = found ?? NOBODY;
+    const { isThere, row } = await store.token(id);
     const verifier = tokenVerifier(crypto, id, token ?? NO_TOKEN);
     const minute = Math.floor(clock.nowMs() / 60_000);
     const checks = [
-      found !== undefined && token !== undefined,
+      isThere && token !== undefined,
       crypto.equal(verifier, row.verifier),
       row.expiresMinute === 0 || row.expiresMinute > minute,
       // An inlet is named by its address alone; a token together with its account.
@@ -222,14 +220,3 @@ function concealed(reply: Reply): Reply {
 }
 
 const NO_TOKEN = new Uint8Array(32);
-
-/** Compared with when there is no row. No verdict rests on it. */
-const NOBODY: TokenRow = {
-  id: new Uint8Array(16),
-  account: toAccountId(new Uint8Array(16)),
-  verifier: new Uint8Array(32),
-  isInlet: false,
-  mayFetchKeys: false,
-  expiresMinute: 0,
-  rate: 0,
-};

@@ -2,7 +2,15 @@
  * 13 Relay §10. Delivery tokens and inlets of the store that forgets: the same rules as sqlite-tokens.ts.
  */
 import { type AccountId, samePublicBytes, toHex } from '@qasid/protocol/envelope';
-import type { MailboxNo, PutTokenWrite, RemoveTokenWrite, TokenRow, WriteResults } from './port.js';
+import {
+  type MailboxNo,
+  NO_TOKEN,
+  type PutTokenWrite,
+  type RemoveTokenWrite,
+  type TokenLookup,
+  type TokenRow,
+  type WriteResults,
+} from './port.js';
 
 /** Tokens by id. */
 export class MemoryTokens {
@@ -14,7 +22,12 @@ export class MemoryTokens {
     this.#isThere = isThere;
   }
 
-  get(id: Uint8Array): TokenRow | undefined {
+  get(id: Uint8Array): TokenLookup {
+    const row = this.#find(id);
+    return row === undefined ? NO_TOKEN : { isThere: true, row };
+  }
+
+  #find(id: Uint8Array): TokenRow | undefined {
     const row = this.#rows.get(toHex(id));
     if (row === undefined || !this.#isThere(row.mailbox)) return undefined;
     const { mailbox: _, ...rest } = row;
@@ -26,14 +39,14 @@ export class MemoryTokens {
       .sort()
       .flatMap((key) => {
         const row = this.#rows.get(key);
-        return row === undefined ? [] : [this.get(row.id)];
+        return row === undefined ? [] : [this.#find(row.id)];
       })
       .filter((row) => row !== undefined && samePublicBytes(row.account, account)) as TokenRow[];
   }
 
   put(write: PutTokenWrite): WriteResults['putToken'] {
     const { account, mailbox, terms, verifier, countMax } = write;
-    const known = this.get(terms.id);
+    const known = this.#find(terms.id);
     if (known === undefined) {
       if (this.of(account).length >= countMax) return { kind: 'tooMany' };
     } else if (!samePublicBytes(known.account, account)) return { kind: 'notOwn' };
@@ -42,7 +55,7 @@ export class MemoryTokens {
   }
 
   remove(write: RemoveTokenWrite): WriteResults['removeToken'] {
-    const known = this.get(write.id);
+    const known = this.#find(write.id);
     const isOwn = known !== undefined && samePublicBytes(known.account, write.account);
     if (isOwn) this.#rows.delete(toHex(write.id));
     return { kind: 'removed', wasThere: isOwn };

@@ -14,6 +14,7 @@ import {
   type PrekeyUpload,
   type SignedDeviceList,
   StoreError,
+  toAccountId,
   type TokenTerms,
 } from '@qasid/protocol/envelope';
 import type { BlobResults, BlobRow, BlobWrite } from './port-blobs.js';
@@ -296,6 +297,15 @@ export interface TokenRow extends TokenTerms {
   readonly verifier: Bytes;
 }
 
+/**
+ * What was found under an id. A row of nobody stands where there is none, so that finding nothing takes as long
+ * as finding something: also on its way between threads.
+ */
+export interface TokenLookup {
+  readonly isThere: boolean;
+  readonly row: TokenRow;
+}
+
 /** An envelope in a mailbox. */
 export interface QueuedEnvelope {
   readonly seq: number;
@@ -371,8 +381,8 @@ export interface RelayStore {
   pushTarget(mailbox: MailboxNo): Promise<Uint8Array | undefined>;
   /** @param key - SHA-256 of the record's id. */
   record(key: Uint8Array): Promise<RecordRow | undefined>;
-  /** The token or inlet with this id, expired or not. */
-  token(id: Uint8Array): Promise<TokenRow | undefined>;
+  /** The token or inlet with this id, expired or not. The same work whether it is there or not. */
+  token(id: Uint8Array): Promise<TokenLookup>;
   /** Those of an account, by id. */
   tokens(account: AccountId): Promise<readonly TokenRow[]>;
   /** @param key - SHA-256 of the blob's id. */
@@ -392,3 +402,17 @@ export const PREKEYS_STORED_MAX = 400;
 
 /** How long a repeat of an acknowledged envelope is recognised, in milliseconds. */
 export const REPEAT_MEMORY_MS: number = 10 * 60 * 1000;
+
+/** Found where there is no token. No verdict rests on it. */
+export const NO_TOKEN: TokenLookup = {
+  isThere: false,
+  row: {
+    id: new Uint8Array(16),
+    account: toAccountId(new Uint8Array(16)),
+    verifier: new Uint8Array(32),
+    isInlet: false,
+    mayFetchKeys: false,
+    expiresMinute: 0,
+    rate: 0,
+  },
+};

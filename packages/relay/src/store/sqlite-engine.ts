@@ -25,6 +25,7 @@ import {
   type StoreTotals,
   type SweepWrite,
   type TakePrekeysWrite,
+  type TokenLookup,
   type TokenRow,
   type Write,
   type WriteResults,
@@ -176,7 +177,7 @@ export class SqliteEngine {
     return this.#records.get(key);
   }
 
-  token(id: Uint8Array): TokenRow | undefined {
+  token(id: Uint8Array): TokenLookup {
     return this.#tokens.get(id);
   }
 
