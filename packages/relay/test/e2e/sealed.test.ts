@@ -9,7 +9,7 @@ import {
   readSealedForMany,
   type SendManyRequest,
 } from '@qasid/protocol/envelope';
-import { startRelay } from '@qasid/relay';
+import { backupRelay, restoreRelay, startRelay } from '@qasid/relay';
 import t from 'tap';
 import { newPerson, part, TestClient } from '../support/client.js';
 import { newGrant, sealedOp, sentForMany } from '../support/sealed.js';
@@ -71,11 +71,44 @@ for (const [transport, storeThread] of [
       t.strictSame(Uint8Array.from(a.delivered[0]!.body), view(1));
       await nobody.close();
       await relay.close();
-      for (const name of readdirSync(directory)) {
-        const bytes = readFileSync(join(directory, name));
+      const files = readdirSync(directory, { recursive: true, withFileTypes: true });
+      for (const { name, parentPath } of files.filter((file) => file.isFile())) {
+        const bytes = readFileSync(join(parentPath, name));
         for (const { secret } of [token, inlet])
           t.notOk(bytes.includes(Buffer.from(secret)), `no token in ${name}`);
       }
     },
   );
 }
+
+t.test('tokens come back with a backup, and so do those that were removed after it', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'qasid-sealed-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const [data, backup, back] = ['data', 'backup', 'back'].map((name) => join(root, name)) as [
+    ...[string, string, string],
+  ];
+  const start = (directory: string) => startRelay({ directory, port: 0, logLevel: 'silent' });
+  const bob = newPerson();
+  const [kept, removed] = [newGrant(), newGrant()];
+  const relay = await start(data);
+  const b = await TestClient.register(relay.url, bob);
+  for (const { put } of [kept, removed]) t.equal((await b.ask(put)).code, 'CONFIRMED');
+  backupRelay(data, backup);
+  t.equal((await b.ask({ kind: 'removeToken', id: removed.put.id })).code, 'CONFIRMED');
+  await relay.close();
+  restoreRelay(backup, back);
+  const restored = await start(back);
+  t.teardown(() => restored.close());
+  const nobody = await TestClient.anonymous(restored.url);
+  const send = async ({ credential }: typeof kept) => {
+    const letter = part(bob, provider.randomBytes(512));
+    return (await nobody.ask(sealedOp(bob.account, { credential }, letter))).code;
+  };
+  t.equal(await send(kept), 'CONFIRMED');
+  t.equal(await send(removed), 'CONFIRMED', 'as chapter 12 §8.4 warns');
+  const again = await TestClient.login(restored.url, bob);
+  const { body } = await again.ask({ kind: 'listTokens' });
+  t.equal(body.kind === 'tokens' && body.tokens.length, 2, 'which its owner can see');
+  t.equal((await again.ask({ kind: 'removeToken', id: removed.put.id })).code, 'CONFIRMED');
+  t.equal(await send(removed), 'REFUSED');
+});
