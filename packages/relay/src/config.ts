@@ -107,6 +107,8 @@ export interface RelayConfig {
   readonly outBufferBytes: number;
   /** A full window without any acknowledgement for so long closes the socket, in milliseconds. */
   readonly ackTimeoutMs: number;
+  /** Push to devices that are online before the commit is durable; confirm only after. */
+  readonly eagerPush: boolean;
   /** Where the bytes of blobs are: below `directory`, or in a bucket. */
   readonly blobStore: 'files' | 's3';
   /** URL of an S3-compatible store, its bucket and region, and what comes before every name. */
@@ -197,6 +199,7 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   creditBytes: 1_048_576,
   outBufferBytes: 262_144,
   ackTimeoutMs: 60_000,
+  eagerPush: false,
   blobStore: 'files',
   s3Endpoint: undefined,
   s3Bucket: undefined,

@@ -119,6 +119,9 @@ export async function startRelay(
   };
   const metrics = new Metrics();
   const writer = new GroupCommit(store, clock, {
+    ...(config.eagerPush && {
+      placed: (writes, results) => services.mailboxes.placed(writes, results),
+    }),
     durable: (write, result) => services.mailboxes.durable(write, result),
     fault: (error) => {
       const errorClass = error instanceof Error ? error.name : 'unknown';

@@ -171,6 +171,11 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     kind: number(16_384, 2 ** 26),
     about: 'bytes waiting in a socket at which its delivery pauses',
   },
+  eagerPush: {
+    section: 'delivery',
+    kind: { type: 'flag' },
+    about: 'hand an envelope to devices that are online while it is being written to disk',
+  },
   ackTimeoutMs: {
     section: 'delivery',
     kind: number(100, 3_600_000),

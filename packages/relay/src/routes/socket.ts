@@ -376,6 +376,7 @@ export class ClientConnection implements SocketHandler {
       get bufferedBytes() {
         return connection.bufferedBytes;
       },
+      flush: () => connection.#flush(),
       close: (reason) => connection.#close(reason),
     });
     this.#delivery = delivery;

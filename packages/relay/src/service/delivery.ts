@@ -18,6 +18,8 @@ export type Attempts = ReadonlyMap<number, number>;
 /** The socket, as delivery sees it. */
 export interface DeliverySink {
   event(event: RelayEvent): void;
+  /** Hand everything to the transport now, not at the end of this turn. */
+  flush(): void;
   /** Bytes on their way, in our hands or the transport's. */
   readonly bufferedBytes: number;
   close(reason: CloseReason): void;
@@ -101,6 +103,26 @@ export class Delivery {
       return;
     }
     this.#send(row);
+  }
+
+  /**
+   * An envelope has its number and is not durable yet: send it if it is the next one and the device keeps
+   * up. Everything else is {@link offer}'s, which comes when the envelope is durable and passes over what
+   * was sent here. If that never comes, nothing is lost: its sender hears no confirmation and repeats it, and
+   * the client knows the repeat by its client id.
+   *
+   * @returns Whether it was sent.
+   */
+  offerEarly(row: QueuedEnvelope, previousSeq: number): boolean {
+    if (this.#state !== 'live' || row.seq <= this.#sentThrough || !this.#canSend()) return false;
+    if (previousSeq > this.#sentThrough && previousSeq > this.#readThrough) return false;
+    this.#send(row);
+    return true;
+  }
+
+  /** Let what was sent leave now. */
+  flush(): void {
+    if (this.#state !== 'stopped') this.#sink.flush();
   }
 
   /** Something may have been committed that was not offered. */

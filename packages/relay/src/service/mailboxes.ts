@@ -15,7 +15,7 @@ import { checkAddressing, type AddressingFault } from '../protocol/addressing.js
 import type { Authorised } from '../protocol/connection.js';
 import { isPadded } from '../protocol/padding.js';
 import { CONFIRMED, type Reply, refused } from '../protocol/replies.js';
-import type { AppendPart, AppendWrite, Write, WriteResults } from '../store/port.js';
+import type { AppendPart, AppendWrite, Placement, Write, WriteResults } from '../store/port.js';
 import { type Context, storeRefusal } from './context.js';
 import type { Delivery } from './delivery.js';
 import type { Presence } from './presence.js';
@@ -145,6 +145,40 @@ export class Mailboxes {
       const clientId = copyBytes(part.clientId);
       const row = { seq, clientId, body: part.body, minute: write.minute };
       bus.publish(LOCAL_NODE, { mailbox, previousSeq, row });
+    }
+  }
+
+  /**
+   * Changes have numbers and are not durable yet: push what goes to devices that are online here, while the
+   * disk works. For relays with `eagerPush`.
+   */
+  placed(writes: readonly Write[], results: readonly WriteResults[Write['kind']][]): void {
+    const pushed = new Set<Delivery>();
+    for (const [at, write] of writes.entries()) {
+      const result = results[at];
+      if (write.kind === 'append' && result?.kind === 'stored') {
+        this.#pushEarly(write, result.placements, pushed);
+      } else if (write.kind === 'appendMany' && result?.kind === 'many') {
+        for (const [index, append] of write.appends.entries()) {
+          const one = result.results[index];
+          if (one?.kind === 'stored') this.#pushEarly(append, one.placements, pushed);
+        }
+      }
+    }
+    for (const delivery of pushed) delivery.flush();
+  }
+
+  #pushEarly(
+    { parts, minute }: AppendWrite,
+    placements: readonly Placement[],
+    pushed: Set<Delivery>,
+  ): void {
+    for (const [index, { mailbox, seq, previousSeq }] of placements.entries()) {
+      const part = parts[index];
+      const delivery = this.#presence.get(mailbox);
+      if (part === undefined || delivery === undefined || seq === 0) continue;
+      const row = { seq, clientId: copyBytes(part.clientId), body: part.body, minute };
+      if (delivery.offerEarly(row, previousSeq)) pushed.add(delivery);
     }
   }
 

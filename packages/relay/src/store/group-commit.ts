@@ -6,10 +6,15 @@
  */
 import { StoreError } from '@qasid/protocol/envelope';
 import type { Cancel, Clock } from '../clock.js';
-import type { RelayStore, ResultOf, Write, WriteResults } from './port.js';
+import type { Placed, RelayStore, ResultOf, Write, WriteResults } from './port.js';
 
 /** What the queue tells its owner. */
 export interface GroupCommitHooks {
+  /**
+   * What changes will have done once they are durable, which they are not yet and may never be: for pushing
+   * early. Absent: nobody wants to know.
+   */
+  placed?(writes: readonly Write[], results: readonly WriteResults[Write['kind']][]): void;
   /** A change is durable. Called in the order of commits, before anybody else hears of it. */
   durable?(write: Write, result: WriteResults[Write['kind']]): void;
   /** `durable` threw. */
@@ -147,7 +152,8 @@ export class GroupCommit {
   async #commit(batch: readonly Pending[]): Promise<void> {
     let results: Awaited<ReturnType<RelayStore['commit']>>;
     try {
-      results = await this.#store.commit(batch.map(({ write }) => write));
+      const writes = batch.map(({ write }) => write);
+      results = await this.#store.commit(writes, this.#placedHook(writes));
     } catch (error) {
       const failure =
         error instanceof StoreError
@@ -165,6 +171,18 @@ export class GroupCommit {
         pending.resolve(result);
       }
     }
+  }
+
+  #placedHook(writes: readonly Write[]): Placed | undefined {
+    const hooks = this.#hooks;
+    if (hooks.placed === undefined) return undefined;
+    return (results) => {
+      try {
+        hooks.placed?.(writes, results);
+      } catch (error) {
+        hooks.fault?.(error);
+      }
+    };
   }
 
   /** What listeners do wrong is not a failed commit: it must neither repeat the batch nor stop the queue. */

@@ -359,12 +359,22 @@ export interface MailboxQuota {
  */
 export class FatalStoreError extends StoreError {}
 
+/**
+ * The results a commit will have, before it is durable; called once or not at all. It is called only where
+ * every number among them is reserved on disk, so that none ever stands for another envelope, whatever
+ * becomes of the commit, and where no change of accounts or devices is under way with it.
+ */
+export type Placed = (results: readonly WriteResults[Write['kind']][]) => void;
+
 /** The port. Every promise rejects with a StoreError; after one, nothing of that call has happened. */
 export interface RelayStore {
   /** Whether calls are being done now; otherwise they wait, for a moment. */
   readonly isUp: boolean;
   /** All of it, durable when it resolves, or none of it. Results in the order of `writes`. */
-  commit(writes: readonly Write[]): Promise<readonly WriteResults[Write['kind']][]>;
+  commit(
+    writes: readonly Write[],
+    placed?: Placed,
+  ): Promise<readonly WriteResults[Write['kind']][]>;
   account(account: AccountId): Promise<AccountRow | undefined>;
   lookup(username: string): Promise<AccountId | undefined>;
   /** Envelopes with a number above `afterSeq`; at least one, if there is one, however large. */

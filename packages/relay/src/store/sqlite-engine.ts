@@ -16,6 +16,7 @@ import {
   type MailboxNo,
   type MailboxPage,
   type MailboxQuota,
+  type Placed,
   type Placement,
   type PrekeyCounts,
   type PrekeyStock,
@@ -111,15 +112,21 @@ export class SqliteEngine {
   }
 
   /** All writes in one transaction. */
-  commit(writes: readonly Write[]): readonly WriteResults[Write['kind']][] {
+  commit(writes: readonly Write[], placed?: Placed): readonly WriteResults[Write['kind']][] {
     const nextSeq = this.#nextSeq;
     const reservedSeq = this.#reservedSeq;
+    let wasShown = false;
     try {
       const nowMs = this.#monotonicMs();
       this.#memory.forget(nowMs);
       this.#sql.begin.run();
       const results = writes.map((write) => this.#apply(write));
       this.#queue.age(nowMs);
+      // A reservation made by this very transaction may not survive it.
+      if (placed !== undefined && this.#nextSeq <= reservedSeq + 1 && writes.every(isMail)) {
+        wasShown = true;
+        placed(results);
+      }
       this.#sql.commit.run();
       this.#queue.keep();
       this.#memory.keep();
@@ -130,8 +137,8 @@ export class SqliteEngine {
       this.#queue.rollBack();
       this.#memory.rollBack();
       this.#accounts.forget();
-      // The numbers were not used by anything that can be seen; a reservation that was rolled back is void.
-      this.#nextSeq = nextSeq;
+      // A number that somebody may have seen is spent. A reservation that was rolled back is void.
+      if (!wasShown) this.#nextSeq = nextSeq;
       this.#reservedSeq = reservedSeq;
       throw storeError(error);
     }
@@ -406,6 +413,11 @@ export class SqliteEngine {
     }
     return seq;
   }
+}
+
+/** Changes of mailboxes, and of nothing that says to whom they belong. */
+function isMail({ kind }: Write): boolean {
+  return kind === 'append' || kind === 'appendMany' || kind === 'ack';
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

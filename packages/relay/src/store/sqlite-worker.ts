@@ -12,7 +12,8 @@ import { storeError } from './sqlite-open.js';
 
 /** What can be asked of the worker. */
 export type WorkerCall =
-  | { readonly method: 'commit'; readonly writes: readonly Write[] }
+  /** `isEager`: answer `placed` before the commit is durable, where that is safe. */
+  | { readonly method: 'commit'; readonly writes: readonly Write[]; readonly isEager: boolean }
   | { readonly method: 'account'; readonly account: Parameters<SqliteEngine['account']>[0] }
   | { readonly method: 'lookup'; readonly username: string }
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
@@ -44,13 +45,20 @@ export type WorkerReply =
       readonly message: string;
       readonly hint: string;
     }
+  | { readonly kind: 'placed'; readonly id: number; readonly results: Results }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failure'; readonly id: number; readonly failure: WorkerFailure };
 
-function perform(engine: SqliteEngine, call: WorkerCall): unknown {
+type Results = ReturnType<SqliteEngine['commit']>;
+
+function perform(
+  engine: SqliteEngine,
+  call: WorkerCall,
+  placed: (results: Results) => void,
+): unknown {
   switch (call.method) {
     case 'commit':
-      return engine.commit(call.writes);
+      return engine.commit(call.writes, call.isEager ? placed : undefined);
     case 'account':
       return engine.account(call.account);
     case 'lookup':
@@ -82,7 +90,8 @@ function serve(engine: SqliteEngine, reply: (message: WorkerReply) => void): voi
   parentPort?.on('message', (request: WorkerRequest) => {
     const { id } = request;
     try {
-      reply({ kind: 'result', id, result: perform(engine, request) });
+      const placed = (results: Results): void => reply({ kind: 'placed', id, results });
+      reply({ kind: 'result', id, result: perform(engine, request, placed) });
     } catch (error) {
       const failure = storeError(error);
       const { code, message } = failure;

@@ -23,7 +23,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
   };
   const store: RelayStore = {
     isUp: true,
-    commit: (writes) => run(() => engine.commit(writes)),
+    commit: (writes, placed) => run(() => engine.commit(writes, placed)),
     account: (account) => run(() => engine.account(account)),
     lookup: (username) => run(() => engine.lookup(username)),
     read: (mailbox, afterSeq, rowsMax, bytesMax): Promise<MailboxPage> =>

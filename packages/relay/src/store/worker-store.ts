@@ -6,13 +6,14 @@
 import { Worker } from 'node:worker_threads';
 import { type AccountId, StoreError } from '@qasid/protocol/envelope';
 import { RelayError } from '../errors.js';
-import { FatalStoreError, type MailboxNo, type RelayStore, type Write } from './port.js';
+import { FatalStoreError, type MailboxNo, type Placed, type RelayStore, type Write } from './port.js';
 import type { EngineOptions } from './sqlite-engine.js';
 import type { OpenedStore } from './sqlite.js';
 import type { WorkerCall, WorkerFailure, WorkerReply } from './sqlite-worker.js';
 
 interface Waiting {
   readonly what: WorkerCall;
+  readonly placed: Placed | undefined;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: StoreError) => void;
 }
@@ -86,8 +87,8 @@ class WorkerStore implements RelayStore {
     return this.#state === 'up';
   }
 
-  commit(writes: readonly Write[]): ReturnType<RelayStore['commit']> {
-    return this.#call({ method: 'commit', writes });
+  commit(writes: readonly Write[], placed?: Placed): ReturnType<RelayStore['commit']> {
+    return this.#call({ method: 'commit', writes, isEager: placed !== undefined }, placed);
   }
 
   account(account: AccountId): ReturnType<RelayStore['account']> {
@@ -142,7 +143,7 @@ class WorkerStore implements RelayStore {
     await this.#worker.terminate();
   }
 
-  #call<Result>(what: WorkerCall): Promise<Result> {
+  #call<Result>(what: WorkerCall, placed?: Placed): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'gone' || this.#state === 'closing') {
         reject(gone());
@@ -150,7 +151,7 @@ class WorkerStore implements RelayStore {
       }
       const id = this.#nextId++;
       // The worker answers a method with what the engine's method of that name returns.
-      this.#waiting.set(id, { what, resolve: resolve as Waiting['resolve'], reject });
+      this.#waiting.set(id, { what, placed, resolve: resolve as Waiting['resolve'], reject });
       if (this.#state === 'up') this.#worker.postMessage({ ...what, id });
     });
   }
@@ -158,6 +159,10 @@ class WorkerStore implements RelayStore {
   #adopt(worker: Worker): void {
     this.#worker = worker;
     worker.on('message', (reply: WorkerReply) => {
+      if (reply.kind === 'placed') {
+        this.#waiting.get(reply.id)?.placed?.(reply.results);
+        return;
+      }
       if (reply.kind !== 'result' && reply.kind !== 'failure') return;
       const call = this.#waiting.get(reply.id);
       this.#waiting.delete(reply.id);

@@ -22,123 +22,129 @@ interface Reader {
   readonly seqs: Map<string, number>;
 }
 
-t.test(`ATK-I13 ${ROUNDS} kills under load`, { timeout: 120_000 + ROUNDS * 5_000 }, async (t) => {
-  const directory = mkdtempSync(join(tmpdir(), 'qasid-kill-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  const senders = Array.from({ length: SENDERS }, newPerson);
-  const readers: Reader[] = Array.from({ length: READERS }, () => ({
-    person: newPerson(),
-    shown: [],
-    seqs: new Map(),
-  }));
-  const target = newPerson();
-  const confirmed = new Map<string, Reader>();
-  const prekeys: number[] = [];
-  const bySeq = new Map<number, string>();
-  let order = 0;
-  let relay: RelayProcess = await startProcess(directory);
-  const port = Number(new URL(relay.url).port);
+for (const eagerPush of [false, true]) {
+  const name = `ATK-I13 ${ROUNDS} kills under load${eagerPush ? ', eager push' : ''}`;
+  t.test(name, { timeout: 120_000 + ROUNDS * 5_000 }, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'qasid-kill-'));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const senders = Array.from({ length: SENDERS }, newPerson);
+    const readers: Reader[] = Array.from({ length: READERS }, () => ({
+      person: newPerson(),
+      shown: [],
+      seqs: new Map(),
+    }));
+    const target = newPerson();
+    const confirmed = new Map<string, Reader>();
+    const prekeys: number[] = [];
+    const bySeq = new Map<number, string>();
+    let order = 0;
+    let relay: RelayProcess = await startProcess(directory, { eagerPush });
+    const port = Number(new URL(relay.url).port);
 
-  for (const person of [...senders, ...readers.map((reader) => reader.person)]) {
-    await (await TestClient.register(relay.url, person)).close();
-  }
-  await (await TestClient.register(relay.url, target, { prekeys: fakePrekeys(100) })).close();
+    for (const person of [...senders, ...readers.map((reader) => reader.person)]) {
+      await (await TestClient.register(relay.url, person)).close();
+    }
+    await (await TestClient.register(relay.url, target, { prekeys: fakePrekeys(100) })).close();
 
-  /** Send one message until it is confirmed, however often the relay dies meanwhile. */
-  const pending = new Map<Person, { id: Uint8Array<ArrayBuffer>; reader: Reader; text: string }>();
+    /** Send one message until it is confirmed, however often the relay dies meanwhile. */
+    const pending = new Map<
+      Person,
+      { id: Uint8Array<ArrayBuffer>; reader: Reader; text: string }
+    >();
 
-  const runSender = async (person: Person, isOver: () => boolean): Promise<void> => {
-    const client = await TestClient.login(relay.url, person);
-    let sent = 0;
-    while (!isOver()) {
-      const next = pending.get(person) ?? {
-        id: provider.randomBytes(16),
-        reader: readers[order % READERS]!,
-        text: `${senders.indexOf(person)} ${order++}`,
-      };
-      pending.set(person, next);
-      const { code } = await client.send(next.reader.person, next.text, next.id);
-      if (code === 'CONFIRMED') {
-        confirmed.set(toHex(next.id), next.reader);
-        pending.delete(person);
-      }
-      if (++sent % 10 === 0) {
-        const answer = await client.ask({
-          kind: 'takePrekeys',
-          account: target.account,
-          devices: [],
-        });
-        if (answer.body.kind === 'bundles') {
-          const id = answer.body.bundles[0]?.oneTime?.id;
-          if (id !== undefined) prekeys.push(id);
+    const runSender = async (person: Person, isOver: () => boolean): Promise<void> => {
+      const client = await TestClient.login(relay.url, person);
+      let sent = 0;
+      while (!isOver()) {
+        const next = pending.get(person) ?? {
+          id: provider.randomBytes(16),
+          reader: readers[order % READERS]!,
+          text: `${senders.indexOf(person)} ${order++}`,
+        };
+        pending.set(person, next);
+        const { code } = await client.send(next.reader.person, next.text, next.id);
+        if (code === 'CONFIRMED') {
+          confirmed.set(toHex(next.id), next.reader);
+          pending.delete(person);
+        }
+        if (++sent % 10 === 0) {
+          const answer = await client.ask({
+            kind: 'takePrekeys',
+            account: target.account,
+            devices: [],
+          });
+          if (answer.body.kind === 'bundles') {
+            const id = answer.body.bundles[0]?.oneTime?.id;
+            if (id !== undefined) prekeys.push(id);
+          }
         }
       }
-    }
-    await client.close();
-  };
+      await client.close();
+    };
 
-  const runReader = async (reader: Reader, isOver: () => boolean): Promise<void> => {
-    const client = await TestClient.login(relay.url, reader.person);
-    let at = 0;
-    let last = 0;
-    while (!isOver() || at < client.delivered.length) {
-      if (client.closeCode !== undefined) throw new Error('closed');
-      for (; at < client.delivered.length; at++) {
-        const { seq, clientId } = client.delivered[at]!;
+    const runReader = async (reader: Reader, isOver: () => boolean): Promise<void> => {
+      const client = await TestClient.login(relay.url, reader.person);
+      let at = 0;
+      let last = 0;
+      while (!isOver() || at < client.delivered.length) {
+        if (client.closeCode !== undefined) throw new Error('closed');
+        for (; at < client.delivered.length; at++) {
+          const { seq, clientId } = client.delivered[at]!;
+          const id = toHex(clientId);
+          if (seq <= last) t.fail(`number ${seq} after ${last} on one socket`);
+          last = seq;
+          if (bySeq.has(seq) && bySeq.get(seq) !== id) t.fail(`number ${seq} stands for two`);
+          bySeq.set(seq, id);
+          if (!reader.seqs.has(id)) {
+            reader.shown.push(id);
+            reader.seqs.set(id, seq);
+          }
+        }
+        // Acknowledge now and then, never the latest: something always comes again.
+        if (at > 3 && Math.random() < 0.3) client.ack(client.delivered[at - 3]!.seq);
+        await pause(3);
+      }
+      await client.close();
+    };
+
+    for (let round = 0; round < ROUNDS; round++) {
+      let isOver = false;
+      const running = [
+        ...senders.map((person) => runSender(person, () => isOver)),
+        ...readers.map((reader) => runReader(reader, () => isOver)),
+      ].map((run) => run.catch(() => undefined));
+      await pause(40 + Math.random() * 250);
+      await relay.kill();
+      isOver = true;
+      await Promise.all(running);
+      const storeThread = round % 2 === 0 ? 'worker' : 'main';
+      relay = await startProcess(directory, { port, storeThread, eagerPush });
+    }
+    // A last quiet round: everything that waits is read and acknowledged.
+    for (const reader of readers) {
+      const client = await TestClient.login(relay.url, reader.person);
+      client.autoAck = true;
+      await client.until(() => client.events.some(({ kind }) => kind === 'queueEmpty'));
+      for (const { clientId, seq } of client.delivered) {
         const id = toHex(clientId);
-        if (seq <= last) t.fail(`number ${seq} after ${last} on one socket`);
-        last = seq;
-        if (bySeq.has(seq) && bySeq.get(seq) !== id) t.fail(`number ${seq} stands for two`);
-        bySeq.set(seq, id);
         if (!reader.seqs.has(id)) {
           reader.shown.push(id);
           reader.seqs.set(id, seq);
         }
       }
-      // Acknowledge now and then, never the latest: something always comes again.
-      if (at > 3 && Math.random() < 0.3) client.ack(client.delivered[at - 3]!.seq);
-      await pause(3);
+      await pause(200);
+      await client.close();
     }
-    await client.close();
-  };
+    t.equal(await relay.stop(), 0, 'SIGTERM ends it cleanly');
 
-  for (let round = 0; round < ROUNDS; round++) {
-    let isOver = false;
-    const running = [
-      ...senders.map((person) => runSender(person, () => isOver)),
-      ...readers.map((reader) => runReader(reader, () => isOver)),
-    ].map((run) => run.catch(() => undefined));
-    await pause(40 + Math.random() * 250);
-    await relay.kill();
-    isOver = true;
-    await Promise.all(running);
-    const storeThread = round % 2 === 0 ? 'worker' : 'main';
-    relay = await startProcess(directory, { port, storeThread });
-  }
-  // A last quiet round: everything that waits is read and acknowledged.
-  for (const reader of readers) {
-    const client = await TestClient.login(relay.url, reader.person);
-    client.autoAck = true;
-    await client.until(() => client.events.some(({ kind }) => kind === 'queueEmpty'));
-    for (const { clientId, seq } of client.delivered) {
-      const id = toHex(clientId);
-      if (!reader.seqs.has(id)) {
-        reader.shown.push(id);
-        reader.seqs.set(id, seq);
-      }
+    t.ok(confirmed.size > ROUNDS, `${confirmed.size} confirmed in ${ROUNDS} rounds`);
+    const lost = [...confirmed].filter(([id, reader]) => !reader.seqs.has(id));
+    t.equal(lost.length, 0, 'confirmed and not delivered');
+    for (const [index, reader] of readers.entries()) {
+      const seqs = reader.shown.map((id) => reader.seqs.get(id) ?? 0);
+      const sorted = [...seqs].sort((a, b) => a - b);
+      t.strictSame(seqs, sorted, `mailbox ${index}: shown in commit order`);
     }
-    await pause(200);
-    await client.close();
-  }
-  t.equal(await relay.stop(), 0, 'SIGTERM ends it cleanly');
-
-  t.ok(confirmed.size > ROUNDS, `${confirmed.size} confirmed in ${ROUNDS} rounds`);
-  const lost = [...confirmed].filter(([id, reader]) => !reader.seqs.has(id));
-  t.equal(lost.length, 0, 'confirmed and not delivered');
-  for (const [index, reader] of readers.entries()) {
-    const seqs = reader.shown.map((id) => reader.seqs.get(id) ?? 0);
-    const sorted = [...seqs].sort((a, b) => a - b);
-    t.strictSame(seqs, sorted, `mailbox ${index}: shown in commit order`);
-  }
-  t.equal(new Set(prekeys).size, prekeys.length, `${prekeys.length} prekeys, none twice`);
-});
+    t.equal(new Set(prekeys).size, prekeys.length, `${prekeys.length} prekeys, none twice`);
+  });
+}

@@ -15,7 +15,12 @@ export interface RelayProcess {
 /** `main.js` in the tests runs without quotas: see quota-free.ts. */
 export async function startProcess(
   directory: string,
-  options: { port?: number; storeThread?: 'main' | 'worker'; transport?: 'uws' | 'ws' } = {},
+  options: {
+    port?: number;
+    storeThread?: 'main' | 'worker';
+    transport?: 'uws' | 'ws';
+    eagerPush?: boolean;
+  } = {},
 ): Promise<RelayProcess> {
   const child = spawn(
     process.execPath,
@@ -26,6 +31,7 @@ export async function startProcess(
         port: options.port ?? 0,
         storeThread: options.storeThread ?? 'main',
         transport: options.transport ?? 'auto',
+        eagerPush: options.eagerPush ?? false,
         logLevel: 'silent',
       }),
     ],
