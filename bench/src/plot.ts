@@ -7,6 +7,8 @@ export interface Bar {
   readonly high: number;
   /** Against the reference; absent for the reference itself. */
   readonly ratio: number | undefined;
+  /** Which colour; by its place when absent. */
+  readonly colour?: number;
 }
 
 /** One scenario to draw. */
@@ -64,7 +66,7 @@ export function drawChart(
       const rate = perSecond(bar.median);
       const end = LEFT + rate * scale;
       const middle = y + BAR / 2;
-      const colour = COLOURS[i % COLOURS.length];
+      const colour = COLOURS[(bar.colour ?? i) % COLOURS.length];
       parts.push(text(LEFT - 8, middle + 4, bar.name, ' text-anchor="end"'));
       parts.push(
         `<rect x="${LEFT}" y="${y}" width="${(rate * scale).toFixed(1)}" height="${BAR}" fill="${colour}"/>`,

@@ -1,0 +1,60 @@
+/**
+ * A raw socket that gathers: what is written in one turn of the event loop leaves in one system call.
+ * The same for every system, so that none is measured with a better client than the others.
+ */
+import { connect, type Socket } from 'node:net';
+
+/** One connection. */
+export class Link {
+  readonly socket: Socket;
+  #out: Uint8Array[] = [];
+  #rest: Buffer | undefined;
+  /** Takes what has arrived, says how many bytes it used; the rest comes again with more. */
+  onData: (data: Buffer) => number = (data) => data.length;
+  onClose: (() => void) | undefined;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.onClose?.());
+  }
+
+  static open(port: number): Promise<Link> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.removeListener('error', reject);
+        resolve(new Link(socket));
+      });
+    });
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#out.length === 0) process.nextTick(() => this.#flush());
+    this.#out.push(bytes);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.socket.destroyed) return resolve();
+      this.socket.once('close', () => resolve());
+      this.socket.destroy();
+    });
+  }
+
+  #flush(): void {
+    const [first] = this.#out;
+    const all = this.#out.length === 1 && first ? first : Buffer.concat(this.#out);
+    this.#out = [];
+    if (!this.socket.destroyed) this.socket.write(all);
+  }
+
+  #take(chunk: Buffer): void {
+    const data = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    const used = this.onData(data);
+    this.#rest = used < data.length ? data.subarray(used) : undefined;
+  }
+}
