@@ -124,7 +124,6 @@ async function join(
   const { socket, challenge } = await QasidSocket.open(port);
   const devices = sign(members, before);
   const expiresAtSeconds = Math.floor(challenge.serverTimeMs / 1_000) + 200;
-  const { relayId, nonce } = challenge;
   await prove(socket, {
     kind: 'link',
     account,

@@ -6,7 +6,13 @@
 import { Worker } from 'node:worker_threads';
 import { type AccountId, StoreError } from '@qasid/protocol/envelope';
 import { RelayError } from '../errors.js';
-import { FatalStoreError, type MailboxNo, type Placed, type RelayStore, type Write } from './port.js';
+import {
+  FatalStoreError,
+  type MailboxNo,
+  type Placed,
+  type RelayStore,
+  type Write,
+} from './port.js';
 import type { EngineOptions } from './sqlite-engine.js';
 import type { OpenedStore } from './sqlite.js';
 import type { WorkerCall, WorkerFailure, WorkerReply } from './sqlite-worker.js';
