@@ -64,6 +64,8 @@ export interface Gap {
   /** The last shown message before it, and the first after it. */
   readonly predecessor: Anchor | undefined;
   readonly successor: Anchor | undefined;
+  /** From before this device knew the chain: nobody calls it a loss, but what comes finds its place. */
+  readonly silent: boolean;
 }
 
 /** What we know of one device's chain in one conversation. */
@@ -101,11 +103,12 @@ export type ChainVerdict =
       readonly counter: number;
       readonly predecessor: Anchor | undefined;
       readonly successor: Anchor | undefined;
+      readonly silent: boolean;
     }
   /** It came before. */
   | { readonly kind: 'repeat' }
-  /** Of a chain that ended: nothing is known about its place. */
-  | { readonly kind: 'retired' }
+  /** Of a chain that ended, or from so long ago that its hash is gone: nothing is known about it. */
+  | { readonly kind: 'old' }
   /** Two messages under one counter, or one that does not fit its neighbours: a cloned device, or a lie. */
   | { readonly kind: 'fork'; readonly counter: number };
 
@@ -162,7 +165,7 @@ export function acceptLink(
   const { link } = message;
   const same = state !== undefined && samePublicBytes(state.chain, link.chain);
   if (state !== undefined && !same && state.retired.some((id) => samePublicBytes(id, link.chain))) {
-    return { state, verdict: { kind: 'retired' } };
+    return { state, verdict: { kind: 'old' } };
   }
   if (state === undefined || !same) return beginChain(state, message, fromStart);
   const accepted = step(state, message);
@@ -176,7 +179,7 @@ function beginChain(
   { link, hash, shown }: Linked,
   fromStart: boolean,
 ): { readonly state: IncomingChain; readonly verdict: ChainVerdict } {
-  const missing = link.counter > 1 && (fromStart || before !== undefined);
+  const silent = !fromStart && before === undefined;
   const anchor = shown === undefined ? undefined : { counter: link.counter, id: shown };
   const gap: Gap = {
     from: 1,
@@ -185,6 +188,7 @@ function beginChain(
     after: link.previous,
     predecessor: undefined,
     successor: anchor,
+    silent,
   };
   const retired = before === undefined ? [] : [before.chain, ...before.retired];
   const state: IncomingChain = {
@@ -192,12 +196,12 @@ function beginChain(
     counter: link.counter,
     last: hash,
     shown: anchor,
-    gaps: missing ? link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]) : [],
+    gaps: link.counter > 1 ? link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]) : [],
     recent: [{ counter: link.counter, hash }],
     retired: retired.slice(0, RETIRED_MAX),
   };
   const verdict: ChainVerdict =
-    missing && state.gaps.length > 0
+    !silent && state.gaps.length > 0
       ? { kind: 'gap', from: 1, to: link.counter - 1 }
       : { kind: 'next' };
   return { state, verdict };
@@ -228,6 +232,7 @@ function step(
       after: link.previous,
       predecessor: state.shown,
       successor: anchor,
+      silent: false,
     };
     const gaps = [...named(state.gaps, anchor), gap].slice(-GAPS_MAX);
     // The sender may have given all of them up.
@@ -241,7 +246,9 @@ function step(
   const gap = state.gaps[at];
   if (gap === undefined) {
     const known = state.recent.find(({ counter }) => counter === link.counter);
-    if (known !== undefined && !samePublicBytes(known.hash, hash)) return fork(state, link.counter);
+    // Never taken for a repeat without knowing: it may have been given up, and come all the same.
+    if (known === undefined) return { state, verdict: { kind: 'old' } };
+    if (!samePublicBytes(known.hash, hash)) return fork(state, link.counter);
     return { state, verdict: { kind: 'repeat' } };
   }
   const first = link.counter === gap.from;
@@ -260,10 +267,10 @@ function step(
     parts.push({ ...gap, from: link.counter + 1, before: hash, predecessor });
   }
   const gaps = [...state.gaps.slice(0, at), ...parts, ...state.gaps.slice(at + 1)];
-  const { predecessor, successor } = gap;
+  const { predecessor, successor, silent } = gap;
   return {
     state: { ...state, gaps: gaps.slice(-GAPS_MAX), recent },
-    verdict: { kind: 'late', counter: link.counter, predecessor, successor },
+    verdict: { kind: 'late', counter: link.counter, predecessor, successor, silent },
   };
 }
 
@@ -326,7 +333,7 @@ export function encodeIncoming(state: IncomingChain): Bytes {
     if (gap.after !== undefined) part.bytes(4, gap.after);
     if (gap.predecessor !== undefined) part.bytes(5, encodeAnchor(gap.predecessor));
     if (gap.successor !== undefined) part.bytes(6, encodeAnchor(gap.successor));
-    writer.bytes(4, part.finish());
+    writer.bytes(4, part.bool(7, gap.silent).finish());
   }
   for (const { counter, hash } of state.recent) {
     writer.bytes(5, new ProtoWriter(48).uint32(1, counter).bytes(2, hash).finish());
@@ -372,6 +379,7 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
         4: 'bytes',
         5: 'bytes',
         6: 'bytes',
+        7: 'number',
       });
       return {
         from: gap.number(1, CHAIN_COUNTER_MAX),
@@ -380,6 +388,7 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
         after: gap.optionalBytes(4, HASH_BYTES),
         predecessor: decodeAnchor(gap.view(5)),
         successor: decodeAnchor(gap.view(6)),
+        silent: gap.flag(7),
       };
     }),
     recent: fields.views(5).map((view) => {

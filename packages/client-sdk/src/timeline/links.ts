@@ -49,8 +49,12 @@ export async function applyLink(
   });
   switch (verdict.kind) {
     case 'next':
-    case 'retired':
       return NOWHERE;
+    case 'old': {
+      // A change that is made again changes nothing; a message must not be shown again.
+      const known = await batch.message(peer, author, toHex(content.id));
+      return { ...NOWHERE, repeat: shown && known !== undefined };
+    }
     case 'repeat':
       return { ...NOWHERE, repeat: true };
     case 'gap':
@@ -58,7 +62,7 @@ export async function applyLink(
     case 'fork':
       return { ...NOWHERE, gap: found(verdict.counter, verdict.counter, 'forked') };
     case 'late': {
-      const { counter, predecessor, successor } = verdict;
+      const { counter, predecessor, successor, silent } = verdict;
       const load = (anchor: Anchor | undefined): Promise<MessageRow | undefined> =>
         anchor === undefined ? Promise.resolve(undefined) : batch.message(peer, author, anchor.id);
       const place = between(counter, {
@@ -67,7 +71,8 @@ export async function applyLink(
         before: (await load(predecessor))?.place,
         after: (await load(successor))?.place,
       });
-      return { repeat: false, place, gap: found(counter, counter, 'healed') };
+      const gap = silent ? undefined : found(counter, counter, 'healed');
+      return { repeat: false, place, gap };
     }
   }
 }
@@ -88,7 +93,8 @@ function between(
   const { predecessor, successor, before, after } = neighbours;
   if (successor === undefined || after === undefined) return undefined;
   const known = predecessor !== undefined && before !== undefined;
-  const low = known ? before : after - PLACE_STEP + 1;
+  // Before the first of them: the step that the later one stands in.
+  const low = known ? before : Math.floor((after - 1) / PLACE_STEP) * PLACE_STEP;
   const first = known ? predecessor.counter : 0;
   const share = (counter - first) / (successor.counter - first);
   return Math.floor(low + (after - low) * share);

@@ -81,6 +81,7 @@ t.test('ATK-I01 what was dropped is reported, in any place', async (t) => {
     counter,
     predecessor: before && { counter: before, id: `${before}` },
     successor: { counter: after, id: `${after}` },
+    silent: false,
   });
   t.strictSame(receiver.accept(four!), late(4, 2, 5));
   t.strictSame(receiver.accept(one!), late(1, undefined, 2));
@@ -90,10 +91,19 @@ t.test('ATK-I01 what was dropped is reported, in any place', async (t) => {
 });
 
 t.test('a device that joined later begins where it is', async (t) => {
-  const [, two, , four] = new Sender().take(4);
+  const [one, two, , four] = new Sender().take(4);
   const receiver = new Receiver();
   t.equal(receiver.accept(two!, false).kind, 'next');
   t.strictSame(receiver.accept(four!, false), { kind: 'gap', from: 3, to: 3 });
+  t.match(receiver.accept(one!, false), { kind: 'late', counter: 1, silent: true });
+});
+
+t.test('what came so long ago that nothing is known of it is not taken for a repeat', async (t) => {
+  const sent = new Sender().take(60);
+  const receiver = new Receiver();
+  for (const message of sent) receiver.accept(message);
+  t.equal(receiver.accept(sent[59]!).kind, 'repeat');
+  t.equal(receiver.accept(sent[0]!).kind, 'old');
 });
 
 t.test('ATK-C07 a cloned device forks the chain', async (t) => {
@@ -121,7 +131,7 @@ t.test('a new chain begins at 1, and stragglers of the old one are known', async
   receiver.accept(three!);
   const fresh = new Sender();
   t.equal(receiver.accept(fresh.next()).kind, 'next');
-  t.equal(receiver.accept(two!).kind, 'retired');
+  t.equal(receiver.accept(two!).kind, 'old');
   t.equal(receiver.accept(fresh.next()).kind, 'next');
   const another = new Sender();
   another.next();
@@ -170,7 +180,7 @@ t.test(
           const came = new Set<number>();
           for (const at of [...arriving, ...again.filter((one) => arriving.includes(one))]) {
             const { verdict, state: next } = acceptLink(state, sent[at]!, true);
-            if (verdict.kind === 'fork' || verdict.kind === 'retired') return false;
+            if (verdict.kind === 'fork' || verdict.kind === 'old') return false;
             if ((verdict.kind === 'repeat') !== came.has(at)) return false;
             state = next;
             came.add(at);
