@@ -3,7 +3,7 @@
  */
 import { fromHex, UsageError, type Bytes } from '@qasid/protocol';
 
-import type { ConversationInfo, Message, MessageBody, MessageKey, SentMessage } from './api.js';
+import type { ConversationInfo, Message, MessageKey, SentMessage } from './api.js';
 import { newConversation, type ConversationState } from './content/conversation-state.js';
 import {
   contentDigest,
@@ -21,6 +21,7 @@ import {
   type SyncBody,
   type TextBody,
 } from './content/index.js';
+import { decodeState, type Stamp } from './content/message-state.js';
 import type { Engine, Platform } from './engine.js';
 import { sendTyping } from './ephemeral.js';
 import type { History } from './history.js';
@@ -116,18 +117,17 @@ export class Conversation {
     const row = await this.#row(message);
     if (row.kind !== 'poll') throw new UsageError('USAGE_ARGUMENT', 'this message is no poll');
     const rising = [...new Set(options)].sort((a, b) => a - b);
-    return this.#send({ kind: 'vote', target: refOf(row), options: rising });
+    const afterMs = this.#lastOf(decodeState(row.state).votes);
+    return this.#send({ kind: 'vote', target: refOf(row), options: rising }, { afterMs });
   }
 
   /** React with one emoji, in place of an earlier one; `undefined` takes it away. */
   async react(message: MessageKey, emoji: string | undefined): Promise<SentMessage> {
-    const target = refOf(await this.#row(message));
-    return this.#send({
-      kind: 'reaction',
-      target,
-      emoji: emoji ?? '',
-      remove: emoji === undefined,
-    });
+    const row = await this.#row(message);
+    const afterMs = this.#lastOf(decodeState(row.state).reactions);
+    const remove = emoji === undefined;
+    const body = { kind: 'reaction', target: refOf(row), emoji: emoji ?? '', remove } as const;
+    return this.#send(body, { afterMs });
   }
 
   /** Give a text of ours other words. @throws UsageError `USAGE_ARGUMENT` when it is not ours, or no text. */
@@ -143,7 +143,8 @@ export class Conversation {
       ...(attachments && { attachments }),
       ...text,
     };
-    return this.#send({ kind: 'edit', target: refOf(row).id, text: whole });
+    const afterMs = decodeState(row.state).edit?.atMs;
+    return this.#send({ kind: 'edit', target: refOf(row).id, text: whole }, { afterMs });
   }
 
   /** Take a message of ours back on all devices of both sides. @throws UsageError when it is not ours. */
@@ -227,7 +228,8 @@ export class Conversation {
   /** Let new messages of both sides disappear so long after they are read; 0: no more. At most a year. */
   async setTimer(seconds: number): Promise<SentMessage> {
     const { timer } = await this.#state();
-    return this.#send({ kind: 'timer' }, { seconds, version: timer.version + 1 });
+    const next = { seconds, version: timer.version + 1 };
+    return this.#send({ kind: 'timer' }, { timer: next });
   }
 
   /**
@@ -322,11 +324,17 @@ export class Conversation {
   }
 
   #send(
-    body: MessageBody | Parameters<Sending['send']>[1],
-    timer?: Parameters<Sending['send']>[2],
+    body: Parameters<Sending['send']>[1],
+    options?: Parameters<Sending['send']>[2],
   ): Promise<SentMessage> {
     this.#deps.engine();
-    return this.#deps.sending.send(this.id, body, timer);
+    return this.#deps.sending.send(this.id, body, options);
+  }
+
+  /** When this account last changed its mind. */
+  #lastOf(list: readonly (Stamp & { readonly author: string })[]): number | undefined {
+    const { account } = this.#deps.engine().sealing.self;
+    return list.find(({ author }) => author === account)?.atMs;
   }
 
   #act<Result>(

@@ -79,6 +79,7 @@ export class Sending {
   #engine: Engine | undefined;
   readonly #waiting = new Map<string, Waiting>();
   #following = false;
+  #lastAtMs = 0;
   #closed = false;
   /** Calls queue up here, so that messages are stored in the order of the calls. */
   #order: Promise<unknown> = Promise.resolve();
@@ -105,11 +106,21 @@ export class Sending {
   /**
    * Store a message, or a change of one, for sending. Throws as `QasidClient.send`.
    *
-   * @param timer - A new timer for the conversation.
+   * @param options.timer - A new timer for the conversation.
+   * @param options.afterMs - Time of the change that this one replaces: it must be later to count.
    */
-  async send(to: string, body: ContentBody, timer?: Timer): Promise<SentMessage> {
+  async send(
+    to: string,
+    body: ContentBody,
+    options: { readonly timer?: Timer; readonly afterMs?: number | undefined } = {},
+  ): Promise<SentMessage> {
     const engine = this.#requireEngine();
-    const at = this.#platform.clock.now();
+    const { timer, afterMs = 0 } = options;
+    // Rises also within a millisecond, and when the clock was set back: two edits have an order.
+    const next = Math.max(this.#platform.clock.now(), this.#lastAtMs + 1);
+    this.#lastAtMs = next;
+    // A change that was far ahead moves its own successors, not every message.
+    const at = Math.max(next, afterMs + 1);
     const draft: Draft = {
       id: this.#platform.crypto.randomBytes(CONTENT_ID_BYTES),
       body,

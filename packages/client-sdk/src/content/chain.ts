@@ -91,12 +91,26 @@ export interface Linked {
   readonly shown: string | undefined;
 }
 
+/** Counters, both included. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A chain after a message, and what the message's link says. */
+export interface Accepted {
+  readonly state: IncomingChain;
+  readonly verdict: ChainVerdict;
+  /** Counters that were told to be missing, and that the sender gave up. */
+  readonly givenUp: readonly number[];
+}
+
 /** What a link says about its message. */
 export type ChainVerdict =
   /** The next one. */
   | { readonly kind: 'next' }
-  /** Some before it are missing. */
-  | { readonly kind: 'gap'; readonly from: number; readonly to: number }
+  /** Some before it are missing: those that the sender did not give up. */
+  | { readonly kind: 'gap'; readonly ranges: readonly Range[] }
   /** It was missing, and stands between these two. */
   | {
       readonly kind: 'late';
@@ -147,8 +161,9 @@ export function appendLink(
 /** A message under `link` will never be sent: say so in the next link. */
 export function withdrawLink(state: OutgoingChain, link: Link): OutgoingChain {
   if (!samePublicBytes(state.chain, link.chain)) return state;
-  if (state.withdrawn.includes(link.counter)) return state;
-  return { ...state, withdrawn: [...state.withdrawn, link.counter] };
+  // What it was to say of others was not said either.
+  const withdrawn = new Set([...state.withdrawn, ...link.withdrawn, link.counter]);
+  return { ...state, withdrawn: [...withdrawn] };
 }
 
 /**
@@ -161,17 +176,28 @@ export function acceptLink(
   state: IncomingChain | undefined,
   message: Linked,
   fromStart: boolean,
-): { readonly state: IncomingChain; readonly verdict: ChainVerdict } {
+): Accepted {
   const { link } = message;
   const same = state !== undefined && samePublicBytes(state.chain, link.chain);
   if (state !== undefined && !same && state.retired.some((id) => samePublicBytes(id, link.chain))) {
-    return { state, verdict: { kind: 'old' } };
+    return { state, verdict: { kind: 'old' }, givenUp: [] };
   }
-  if (state === undefined || !same) return beginChain(state, message, fromStart);
+  if (state === undefined || !same) {
+    return { ...beginChain(state, message, fromStart), givenUp: [] };
+  }
   const accepted = step(state, message);
-  if (accepted.verdict.kind === 'fork' || link.withdrawn.length === 0) return accepted;
+  if (accepted.verdict.kind === 'fork' || link.withdrawn.length === 0) {
+    return { ...accepted, givenUp: [] };
+  }
   const gaps = link.withdrawn.reduce<readonly Gap[]>(withdraw, accepted.state.gaps);
-  return { state: { ...accepted.state, gaps }, verdict: accepted.verdict };
+  const givenUp = link.withdrawn.filter((counter) =>
+    state.gaps.some((gap) => !gap.silent && gap.from <= counter && counter <= gap.to),
+  );
+  return { state: { ...accepted.state, gaps }, verdict: accepted.verdict, givenUp };
+}
+
+function rangesOf(gaps: readonly Gap[]): readonly Range[] {
+  return gaps.map(({ from, to }) => ({ from, to }));
 }
 
 function beginChain(
@@ -202,7 +228,7 @@ function beginChain(
   };
   const verdict: ChainVerdict =
     !silent && state.gaps.length > 0
-      ? { kind: 'gap', from: 1, to: link.counter - 1 }
+      ? { kind: 'gap', ranges: rangesOf(state.gaps) }
       : { kind: 'next' };
   return { state, verdict };
 }
@@ -237,7 +263,8 @@ function step(
     const gaps = [...named(state.gaps, anchor), gap].slice(-GAPS_MAX);
     // The sender may have given all of them up.
     const open = link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]);
-    const verdict: ChainVerdict = open.length > 0 ? { kind: 'gap', from, to } : { kind: 'next' };
+    const verdict: ChainVerdict =
+      open.length > 0 ? { kind: 'gap', ranges: rangesOf(open) } : { kind: 'next' };
     const shown = anchor ?? state.shown;
     const next = { ...state, counter: link.counter, last: hash, shown, gaps, recent };
     return { state: next, verdict };

@@ -53,7 +53,7 @@ export async function apply(
   const own = author === around.self.account;
   const happenings: Happening[] = [];
   const chain = await applyLink(batch, entry, around, isShown(content));
-  if (chain.gap !== undefined) happenings.push({ kind: 'gap', ...chain.gap });
+  for (const gap of chain.gaps) happenings.push({ kind: 'gap', ...gap });
   if (chain.repeat) return happenings;
   const before = await batch.conversation(peer);
   // What a blocked account writes leaves its place in the chain and nothing else.

@@ -14,10 +14,10 @@ export interface Placed {
   readonly repeat: boolean;
   /** Where it stands, when not at the end. */
   readonly place: number | undefined;
-  readonly gap: GapFound | undefined;
+  readonly gaps: readonly GapFound[];
 }
 
-const NOWHERE: Placed = { repeat: false, place: undefined, gap: undefined };
+const NOWHERE: Placed = { repeat: false, place: undefined, gaps: [] };
 
 /** Take the link of a content into the chain of its device. */
 export async function applyLink(
@@ -37,7 +37,8 @@ export async function applyLink(
     shown: shown ? toHex(content.id) : undefined,
   };
   // The device that made the account was there from the beginning.
-  const { state, verdict } = acceptLink(await batch.incoming(name), linked, self.device === 1);
+  const before = await batch.incoming(name);
+  const { state, verdict, givenUp } = acceptLink(before, linked, self.device === 1);
   await batch.setIncoming(name, state);
   const found = (from: number, to: number, cause: GapFound['cause']): GapFound => ({
     peer,
@@ -47,9 +48,10 @@ export async function applyLink(
     to,
     cause,
   });
+  const closed = givenUp.map((counter) => found(counter, counter, 'given-up'));
   switch (verdict.kind) {
     case 'next':
-      return NOWHERE;
+      return { ...NOWHERE, gaps: closed };
     case 'old': {
       // A change that is made again changes nothing; a message must not be shown again.
       const known = await batch.message(peer, author, toHex(content.id));
@@ -58,9 +60,12 @@ export async function applyLink(
     case 'repeat':
       return { ...NOWHERE, repeat: true };
     case 'gap':
-      return { ...NOWHERE, gap: found(verdict.from, verdict.to, 'missing') };
+      return {
+        ...NOWHERE,
+        gaps: [...closed, ...verdict.ranges.map(({ from, to }) => found(from, to, 'missing'))],
+      };
     case 'fork':
-      return { ...NOWHERE, gap: found(verdict.counter, verdict.counter, 'forked') };
+      return { ...NOWHERE, gaps: [found(verdict.counter, verdict.counter, 'forked')] };
     case 'late': {
       const { counter, predecessor, successor, silent } = verdict;
       const load = (anchor: Anchor | undefined): Promise<MessageRow | undefined> =>
@@ -71,8 +76,8 @@ export async function applyLink(
         before: (await load(predecessor))?.place,
         after: (await load(successor))?.place,
       });
-      const gap = silent ? undefined : found(counter, counter, 'healed');
-      return { repeat: false, place, gap };
+      const healed = silent ? [] : [found(counter, counter, 'healed')];
+      return { repeat: false, place, gaps: [...closed, ...healed] };
     }
   }
 }

@@ -66,8 +66,9 @@ export interface GapFound {
   readonly from: number;
   readonly to: number;
   /**
-   * `missing`: dropped, or still under way. `healed`: came after all. `forked`: somebody else writes as this
+   * `missing`: dropped, or still under way. `healed`: came after all. `given-up`: its sender was told that it
+   * could not be delivered, and will not send it. `forked`: somebody else writes as this
    * device, or it lies about what it wrote.
    */
-  readonly cause: 'missing' | 'healed' | 'forked';
+  readonly cause: 'missing' | 'healed' | 'given-up' | 'forked';
 }

@@ -5,23 +5,13 @@ import type { RunningRelay } from '@qasid/relay';
 import t from 'tap';
 
 import { Mortal } from '../support/crash.js';
+import { dice } from '../support/dice.js';
 import { testRelay, until } from '../support/world.js';
 
 t.setTimeout(240_000);
 
 const SEEDS = Number(process.env.QASID_CRASH_SEEDS ?? 10);
 const FIRST = Number(process.env.QASID_CRASH_FIRST ?? 1);
-
-/** mulberry32: small, seeded, good enough to pick crash points. */
-function dice(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One person whose program dies again and again, and is started again each time. */
 class Life {

@@ -34,8 +34,15 @@ t.test('ATK-H07 random interleavings on three devices converge', async (t) => {
           const aim = messages[target % Math.max(1, messages.length)];
           const more = { sentAtMs: 1_700_000_000_000 + at };
           if (deed === 'text' || deed === 'poll' || aim === undefined) {
-            const poll = { kind: 'poll', question: '?', options: ['a', 'b'], multiple: true } as const;
-            messages.push(deed === 'poll' ? writer.write(poll, more) : writer.text(`${all.length}`, more));
+            const poll = {
+              kind: 'poll',
+              question: '?',
+              options: ['a', 'b'],
+              multiple: true,
+            } as const;
+            messages.push(
+              deed === 'poll' ? writer.write(poll, more) : writer.text(`${all.length}`, more),
+            );
             all.push(messages.at(-1)!);
           } else if (deed === 'edit') {
             const text = { kind: 'text', text: `edit ${all.length}` } as const;

@@ -48,7 +48,13 @@ export class Writer {
     this.#chain = made.state;
     const content = decodeContent(made.linked);
     const { author, device } = this;
-    return { author, device, bytes: made.linked, content, id: Buffer.from(content.id).toString('hex') };
+    return {
+      author,
+      device,
+      bytes: made.linked,
+      content,
+      id: Buffer.from(content.id).toString('hex'),
+    };
   }
 
   text(text: string, more: Partial<Content> = {}): Sent {

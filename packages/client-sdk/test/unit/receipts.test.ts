@@ -84,7 +84,11 @@ t.test('ATK-D05 1 000 probes, one a second: at most one receipt an interval', as
   await clock.move(120_000);
   const all = await sent();
   t.ok(all.length <= 1 + 1_120 / 60, `${all.length} receipts in 1 120 seconds`);
-  t.equal(new Set(all.flatMap(({ delivered }) => delivered)).size, 1_000, 'and nothing is forgotten');
+  t.equal(
+    new Set(all.flatMap(({ delivered }) => delivered)).size,
+    1_000,
+    'and nothing is forgotten',
+  );
 });
 
 t.test('ATK-D05 a burst of 1 000: one receipt a minute, whatever came', async (t) => {

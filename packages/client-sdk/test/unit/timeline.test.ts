@@ -105,7 +105,11 @@ t.test('ATK-H09 false quotes are marked, and their words are not the author’s'
   const s = await scene();
   const digest = contentDigest(defaultCrypto, withoutLink(s.his.bytes, s.his.content));
   const quoting = async (quote: object) => {
-    const body = { kind: 'text', text: 'see', quote: { ...ref(s.his), digest, text: 'his', ...quote } };
+    const body = {
+      kind: 'text',
+      text: 'see',
+      quote: { ...ref(s.his), digest, text: 'his', ...quote },
+    };
     const sent = s.alice.write(body as ContentBody);
     await s.bob.take(sent, ALICE);
     return (await s.look(sent)).quote;
@@ -209,7 +213,10 @@ t.test('changes wait for their message, and not without end', async (t) => {
   t.ok((await size()) <= full);
   for (let at = 0; at < 10; at++) {
     const text = { kind: 'text', text: 'x'.repeat(50_000) } as const;
-    await bob.take(alice.write({ kind: 'edit', target: defaultCrypto.randomBytes(16), text }), ALICE);
+    await bob.take(
+      alice.write({ kind: 'edit', target: defaultCrypto.randomBytes(16), text }),
+      ALICE,
+    );
   }
   t.ok((await size()) < WAITING_BYTES_MAX + 1_000);
 });
@@ -224,5 +231,9 @@ t.test('a stranger’s changes and names make no conversation', async (t) => {
   t.strictSame(await bob.store.loadRecords('receipts'), []);
   await bob.take(eve.text('hello'), EVE);
   t.equal(bob.happenings.at(-1)?.kind, 'request');
-  t.strictSame(await bob.store.loadRecords('receipts'), [], 'ATK-D05 nothing is owed to a stranger');
+  t.strictSame(
+    await bob.store.loadRecords('receipts'),
+    [],
+    'ATK-D05 nothing is owed to a stranger',
+  );
 });
