@@ -1,5 +1,5 @@
 /**
- * 14 Calls §6. Limits of a one-to-one call, each with its reason.
+ * 14 Calls §7. Limits of a one-to-one call, each with its reason.
  */
 
 /** Bytes of a call id: random, so that nobody can name a call they were not invited to. */
@@ -32,3 +32,9 @@ export const CANDIDATE_BYTES_MAX = 512;
 
 /** Candidates in one message. */
 export const CANDIDATES_MAX = 32;
+
+/** Pauses before the media path is opened anew, in milliseconds; the last one repeats. */
+export const RESTART_PAUSES_MS: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000];
+
+/** How long an interrupted call is kept, in milliseconds. Lower: a tunnel ends calls. Higher: silence. */
+export const RESTART_GIVE_UP_MS = 60_000;
