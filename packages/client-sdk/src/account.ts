@@ -116,7 +116,7 @@ export async function registerRequest(
   crypto: CryptoProvider,
   store: ClientStore,
   profile: Profile,
-  username: string,
+  admission: Pick<RegisterRequest, 'username' | 'invite' | 'ticket' | 'work'>,
   challenge: ChallengeEvent,
 ): Promise<RegisterRequest> {
   const self = await store.loadContact(profile.account);
@@ -134,7 +134,7 @@ export async function registerRequest(
     kind: 'register',
     account: claim.account,
     identityKey: profile.identity.public,
-    username,
+    ...admission,
     devices,
     device: profile.device,
     prekeys: await storedPrekeys(store, profile),

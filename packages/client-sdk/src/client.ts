@@ -28,7 +28,7 @@ import { Feed } from './feed.js';
 import { History } from './history.js';
 import { errorOfCode } from './outbox.js';
 import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
-import { Registrar } from './registrar.js';
+import { type Registration, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import type { Profile } from './stores/port.js';
 import { SPACE } from './timeline/batch.js';
@@ -154,32 +154,31 @@ export class QasidClient implements AsyncDisposable {
   }
 
   /**
-   * Make an account and register it at the relay. May be repeated: after a crash, or with another name when
-   * the first was taken. The identity is made once and kept.
+   * Make an account and register it at the relay. May be repeated: after a crash, or with another name, invite
+   * or ticket when one was refused. The identity is made once and kept. An open relay may ask for work.
    *
-   * @throws AccountError `ACCOUNT_NAME_TAKEN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_EXISTS`; NetworkError;
-   * StoreError, `STORE_LOCKED` while another process of this profile is connected.
+   * @throws AccountError `ACCOUNT_…`, all but `UNKNOWN` and `NOT_REGISTERED`; NetworkError; StoreError, `STORE_LOCKED` while another process of this profile is connected.
    */
-  async register(options: { readonly username: string }): Promise<Me> {
+  async register(options: Registration): Promise<Me> {
     this.#requireOpen();
     const { username } = options;
     const present = this.#profile;
     if (present?.registration === 'registered') {
-      if (present.username === username) return this.me;
+      if (username === undefined || present.username === username) return this.me;
       throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
     }
     // Until the new engine is in its place, #awaitAccount must not put another one there.
     this.#registering = true;
     try {
-      return await this.#register(username);
+      return await this.#register(options);
     } finally {
       this.#registering = false;
       if (this.#engine === undefined) void this.#awaitAccount();
     }
   }
 
-  async #register(username: string): Promise<Me> {
-    const registered = await this.#registrar.register(username, (profile) => {
+  async #register(options: Registration): Promise<Me> {
+    const registered = await this.#registrar.register(options, (profile) => {
       this.#profile = profile;
       return this.#makeEngine(profile);
     });
@@ -191,6 +190,7 @@ export class QasidClient implements AsyncDisposable {
     this.#profile = registered.profile;
     this.#engine = registered.engine;
     this.#sending.use(registered.engine);
+    const { username = registered.profile.username } = options;
     if (registered.profile.username !== username) {
       throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
     }

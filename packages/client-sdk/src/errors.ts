@@ -37,7 +37,11 @@ export type AccountErrorCode =
   | 'ACCOUNT_UNKNOWN' // the relay knows nobody by that name
   | 'ACCOUNT_NOT_REGISTERED' // this profile has no account yet
   | 'ACCOUNT_BLOCKED' // a message to an account that this person blocked
-  | 'ACCOUNT_EXISTS'; // this profile has an account under another name
+  | 'ACCOUNT_EXISTS' // this profile has an account under another name
+  | 'ACCOUNT_INVITE_INVALID' // missing, mistyped, used up, expired or revoked
+  | 'ACCOUNT_TICKET_INVALID' // missing, expired, used, or not signed for this relay
+  | 'ACCOUNT_USER_REGISTERED' // this user of the application has an account; a ticket may replace it
+  | 'ACCOUNT_REGISTRATION_CLOSED'; // the relay takes nobody new
 
 /** Who is who at the relay. The person at the keyboard can mend it. */
 export class AccountError extends QasidError {

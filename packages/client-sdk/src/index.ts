@@ -52,6 +52,7 @@ export {
   type AccountErrorCode,
   type NetworkErrorCode,
 } from './errors.js';
+export type { Registration } from './registrar.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';
 export { PLACE_STEP } from './stores/port.js';

@@ -33,6 +33,9 @@ const ANSWER_TIMEOUT_MS = 20_000;
 /** How long from dialling to the relay's yes. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 
+/** How long from the relay's demand for work to its yes: as long as a relay waits. */
+const WORK_TIMEOUT_MS = 180_000;
+
 /** A quiet connection is pinged after this long: middleboxes forget sooner than people do. */
 const PING_INTERVAL_MS = 25_000;
 
@@ -57,8 +60,11 @@ const REFUSED: ResponseItem = {
   body: { kind: 'none' },
 };
 
-/** What follows from the relay's answer to our proof: go on, dial again at once, or stay away for a while. */
-export type Verdict = 'ready' | 'again' | 'refused';
+/**
+ * What follows from the relay's answer to our proof: go on, answer the challenge that comes next on this
+ * socket, dial again at once, or stay away for a while.
+ */
+export type Verdict = 'ready' | 'next-challenge' | 'again' | 'refused';
 
 /** What the link needs from its user. */
 export interface LinkOptions {
@@ -101,6 +107,8 @@ export class RelayLink {
   /** A proof is on its way and has no answer yet. */
   #proving = false;
   #greeted = false;
+  /** A challenge that came before the last one was dealt with. */
+  #nextChallenge: ChallengeEvent | undefined;
   /** Events of a connection that is not open yet. */
   readonly #early: RelayEvent[] = [];
   #limits: ChallengeEvent['limits'] | undefined;
@@ -261,11 +269,10 @@ export class RelayLink {
     const generation = ++this.#generation;
     this.#proving = false;
     this.#greeted = false;
+    this.#nextChallenge = undefined;
     this.#early.length = 0;
     const mine = (): boolean => generation === this.#generation;
-    this.#handshake = this.#options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
-      if (mine()) this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
-    });
+    this.#awaitHandshake(HANDSHAKE_TIMEOUT_MS);
     this.#socket = this.#options.dial(this.#options.url, {
       opened: () => undefined,
       received: (message) => {
@@ -359,8 +366,10 @@ export class RelayLink {
     const { event } = item;
     switch (event.kind) {
       case 'challenge':
-        // One proof per socket: a second challenge follows a refusal, which #judge deals with.
-        if (this.#state.kind === 'connecting' && !this.#greeted) void this.#greet(event);
+        // A second challenge follows a refusal, which #judge deals with.
+        if (this.#state.kind !== 'connecting') return;
+        if (this.#greeted) this.#nextChallenge = event;
+        else void this.#greet(event);
         return;
       case 'draining':
         this.#step(event);
@@ -373,6 +382,15 @@ export class RelayLink {
     // The relay may deliver in the very frame that says yes, while we are still storing that it did.
     if (this.#state.kind === 'connecting') this.#early.push(event);
     else this.#options.onEvent(event);
+  }
+
+  #awaitHandshake(timeoutMs: number): void {
+    const generation = this.#generation;
+    this.#handshake?.cancel();
+    this.#handshake = this.#options.clock.after(timeoutMs, () => {
+      if (generation !== this.#generation) return;
+      this.#drop(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
+    });
   }
 
   async #greet(challenge: ChallengeEvent): Promise<void> {
@@ -407,6 +425,14 @@ export class RelayLink {
     if (verdict === 'ready') {
       this.#step({ kind: 'ready' });
       for (const event of this.#early.splice(0)) this.#options.onEvent(event);
+    }
+    if (verdict === 'next-challenge') {
+      // What it asks for may take a while: the relay waits as long.
+      this.#awaitHandshake(WORK_TIMEOUT_MS);
+      const next = this.#nextChallenge;
+      this.#nextChallenge = undefined;
+      this.#greeted = false;
+      if (next !== undefined) void this.#greet(next);
     }
     if (verdict === 'refused') this.#refused(`relay refused this device: ${answer.code}`);
     if (verdict === 'again') {

@@ -5,8 +5,17 @@
  * the relay heard it, so it first tries to log in, and registers only when that is refused: prekeys are
  * never published twice.
  */
-import { StoreError } from '@qasid/protocol';
-import type { ChallengeEvent, RequestOp, ResponseItem } from '@qasid/protocol/envelope';
+import { type Bytes, StoreError } from '@qasid/protocol';
+import {
+  type ChallengeEvent,
+  parseAccountText,
+  parseInviteText,
+  type RelayCode,
+  type RequestOp,
+  type ResponseItem,
+  WORK_BITS_MAX,
+  workSeed,
+} from '@qasid/protocol/envelope';
 
 import { authRequest, checkUsername, createAccount, registerRequest } from './account.js';
 import { sleep } from './clock.js';
@@ -14,6 +23,7 @@ import type { ConnectionStatus } from './connection.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import type { Verdict } from './link.js';
+import { findWork } from './work.js';
 import type { ConnectionLease, Profile } from './stores/port.js';
 
 /** How long to wait for another process to let go of the connection. */
@@ -23,8 +33,27 @@ const LEASE_RETRY_MS = 50;
 /** Failed attempts to reach the relay before `register` says so. A person is waiting. */
 const FAILURES_MAX = 3;
 
+/** Demands for work in one registration. An honest relay asks once; its answer may be late. */
+const DEMANDS_MAX = 3;
+
+/** What a new account brings to its relay. */
+export interface Registration {
+  /** 3 to 32 of `a-z 0-9 _ . -`; without one, people find the account by its id. */
+  readonly username?: string;
+  /** `qasid-invite:…`, for a relay that takes members by invite. */
+  readonly invite?: string;
+  /** JSON Web Token that the application's backend signed, for a relay that leaves it to decide. */
+  readonly ticket?: string;
+}
+
 interface Attempt {
-  readonly username: string;
+  readonly username: string | undefined;
+  readonly invite: Bytes | undefined;
+  readonly ticket: string | undefined;
+  /** Zero bits the relay asked for before it gave the next challenge. */
+  workBits: number;
+  /** Times it asked for work. */
+  demands: number;
   /** Log in rather than register: the relay may have the account. */
   tryAuth: boolean;
   /** Times the relay refused each way; ends a relay that answers neither. */
@@ -45,10 +74,11 @@ export class Registrar {
 
   /** Throws as `QasidClient.register`. The engine runs when this resolves. */
   async register(
-    username: string,
+    registration: Registration,
     makeEngine: (profile: Profile) => Engine,
   ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
-    checkUsername(username);
+    if (registration.username !== undefined) checkUsername(registration.username);
+    const invite = checkInvite(registration.invite);
     const { store, crypto, clock } = this.#platform;
     const lease = await this.#takeLease();
     if ('registered' in lease) {
@@ -61,7 +91,7 @@ export class Registrar {
       const present =
         (await store.loadProfile()) ?? (await createAccount(crypto, store, clock.now()));
       const engine = makeEngine(present);
-      const profile = await this.#run(present, username, engine, lease);
+      const profile = await this.#run(present, { ...registration, invite }, engine, lease);
       return { profile, engine };
     } catch (error) {
       await lease.release();
@@ -71,14 +101,18 @@ export class Registrar {
 
   async #run(
     present: Profile,
-    username: string,
+    registration: Omit<Registration, 'invite'> & { readonly invite: Bytes | undefined },
     engine: Engine,
     lease: ConnectionLease,
   ): Promise<Profile> {
     try {
       return await new Promise<Profile>((resolve, reject) => {
         this.#attempt = {
-          username,
+          username: registration.username,
+          invite: registration.invite,
+          ticket: registration.ticket,
+          workBits: 0,
+          demands: 0,
           tryAuth: present.registration !== 'local',
           refusals: 0,
           failures: 0,
@@ -113,12 +147,35 @@ export class Registrar {
     if (profile.registration === 'registered' || attempt === undefined || attempt.tryAuth) {
       return authRequest(crypto, profile, challenge);
     }
-    const { username } = attempt;
+    const { username, invite, ticket } = attempt;
     const relayEpoch = challenge.epoch;
     await store.commit({
       extra: { profile: { ...profile, registration: 'asked', username, relayEpoch } },
     });
-    return registerRequest(crypto, store, profile, username, challenge);
+    const work = await this.#work(attempt, profile, challenge);
+    const admission = {
+      ...(username !== undefined && { username }),
+      ...(invite && { invite }),
+      ...(ticket !== undefined && { ticket }),
+      ...(work && { work }),
+    };
+    return registerRequest(crypto, store, profile, admission, challenge);
+  }
+
+  /** What the relay asked for before this challenge, if anything. */
+  async #work(
+    attempt: Attempt,
+    profile: Profile,
+    challenge: ChallengeEvent,
+  ): Promise<Bytes | undefined> {
+    const { workBits: bits } = attempt;
+    if (bits === 0) return undefined;
+    attempt.workBits = 0;
+    const { crypto, clock } = this.#platform;
+    const { relayId, nonce } = challenge;
+    const account = parseAccountText(profile.account);
+    const seed = workSeed(crypto, { relayId, nonce, account });
+    return findWork(crypto, clock, seed, bits, () => this.#attempt === attempt);
   }
 
   /** What the relay said to it. */
@@ -140,11 +197,21 @@ export class Registrar {
       attempt.done(registered);
       return 'ready';
     }
-    if (answer.code === 'USERNAME_TAKEN') {
-      // The account is not at the relay, so the next try may ask for another name.
+    if (answer.code === 'WORK_REQUIRED' && answer.body.kind === 'work') {
+      attempt.workBits = answer.body.bits;
+      attempt.demands++;
+      if (attempt.demands <= DEMANDS_MAX && attempt.workBits <= WORK_BITS_MAX) {
+        return 'next-challenge';
+      }
+      attempt.failed(new NetworkError('NET_REFUSED', 'relay asks for more work than is honest'));
+      return 'refused';
+    }
+    const refusal = refusalOf(answer.code);
+    if (refusal !== undefined) {
+      // The account is not at the relay: the next try may bring another name, invite or ticket.
       const local: Profile = { ...profile, registration: 'local', username: undefined };
       await store.commit({ extra: { profile: local } });
-      attempt.failed(new AccountError('ACCOUNT_NAME_TAKEN', 'the username is taken'));
+      attempt.failed(refusal);
       return 'refused';
     }
     attempt.refusals++;
@@ -174,5 +241,31 @@ export class Registrar {
       }
       await sleep(clock, LEASE_RETRY_MS);
     }
+  }
+}
+
+/** @throws AccountError `ACCOUNT_INVITE_INVALID` for a text that is no invite. */
+function checkInvite(text: string | undefined): Bytes | undefined {
+  if (text === undefined) return undefined;
+  const invite = parseInviteText(text);
+  if (invite !== undefined) return invite;
+  throw new AccountError('ACCOUNT_INVITE_INVALID', 'an invite begins with qasid-invite:');
+}
+
+/** A refusal that stands until the person, or the application, brings something else. */
+function refusalOf(code: RelayCode): AccountError | undefined {
+  switch (code) {
+    case 'USERNAME_TAKEN':
+      return new AccountError('ACCOUNT_NAME_TAKEN', 'the username is taken');
+    case 'INVITE_INVALID':
+      return new AccountError('ACCOUNT_INVITE_INVALID', 'the relay takes no such invite');
+    case 'TICKET_INVALID':
+      return new AccountError('ACCOUNT_TICKET_INVALID', 'the relay takes no such ticket');
+    case 'USER_REGISTERED':
+      return new AccountError('ACCOUNT_USER_REGISTERED', 'this user has an account already');
+    case 'REGISTRATION_CLOSED':
+      return new AccountError('ACCOUNT_REGISTRATION_CLOSED', 'the relay takes nobody new');
+    default:
+      return undefined;
   }
 }

@@ -58,6 +58,8 @@ export const LABEL_RELAY_AUTH: Bytes = utf8('qasid/auth/1');
 export const LABEL_RELAY_REGISTER: Bytes = utf8('qasid/register/1');
 /** 12 Ed25519 context of a device that joins an account. */
 export const LABEL_RELAY_LINK: Bytes = utf8('qasid/link/1');
+/** 12 SHA-256 prefix of the work of a registration. */
+export const LABEL_REGISTER_WORK: Bytes = utf8('qasid/register-work/1');
 /** 12 XEdDSA context of a link grant. */
 export const LABEL_LINK_GRANT: Bytes = utf8('qasid/link-grant/1');
 /** 12 XEdDSA context of the deletion of an account. */

@@ -164,5 +164,17 @@ export const MAX_MANY_PARTS = 1_024;
  *  large groups take several. Higher: a frame of 1 MiB makes a relay write more than that many times over. */
 export const MAX_MANY_BYTES: number = 16 * 1024 * 1024;
 
+/** Bytes of an invite. Lower: invites are guessed. Spec 12. */
+export const INVITE_BYTES = 20;
+
+/** Characters of a ticket of the host application. Lower: signatures of other kinds do not fit. Spec 12. */
+export const MAX_USER_TICKET_CHARS = 4_096;
+
+/** Bytes of the number that is the work of a registration. Lower: fewer numbers than 2^53. Spec 12. */
+export const WORK_BYTES = 8;
+
+/** Zero bits a client works for. Lower: busy relays are flooded. Higher: minutes of a telephone. Spec 12. */
+export const WORK_BITS_MAX = 32;
+
 /** Version of the relay frames, announced in the challenge. Spec 12. */
 export const RELAY_PROTOCOL_VERSION = 1;

@@ -84,6 +84,23 @@ export interface RelayConfig {
   readonly devicesMax: number;
   /** Refuse bodies that have none of the sizes of chapter 12 §5. */
   readonly requirePadding: boolean;
+  /**
+   * Who may register: everybody, who has an invite, whom the host application's backend gives a ticket, nobody.
+   */
+  readonly registration: 'open' | 'invite' | 'ticket' | 'closed';
+  /** Whether an open registration costs work. `auto`: not while listening on a loopback address only. */
+  readonly registrationWork: 'auto' | 'on' | 'off';
+  /** `iss` and `aud` of tickets, the file with the public keys, and their longest life. */
+  readonly ticketIssuer: string | undefined;
+  readonly ticketAudience: string | undefined;
+  readonly ticketKeyFile: string | undefined;
+  readonly ticketMaxSeconds: number;
+  /** Days without a proof after which nothing is stored for a device any more. */
+  readonly idleDays: number;
+  /** Path of the operator's Unix socket; off without one. */
+  readonly adminSocket: string | undefined;
+  /** Port of the operator on 127.0.0.1, with a key in `admin.key`; off without one. */
+  readonly adminPort: number | undefined;
   /** Days in which a user name that was given up belongs to nobody. */
   readonly usernameHoldDays: number;
   /** Take one message for many recipients and split it here. */
@@ -185,6 +202,15 @@ export const DEFAULT_CONFIG: RelayConfig = Object.freeze({
   retentionDays: 30,
   devicesMax: 8,
   requirePadding: true,
+  registration: 'open',
+  registrationWork: 'auto',
+  ticketIssuer: undefined,
+  ticketAudience: undefined,
+  ticketKeyFile: undefined,
+  ticketMaxSeconds: 600,
+  idleDays: 90,
+  adminSocket: undefined,
+  adminPort: undefined,
   usernameHoldDays: 30,
   multiRecipient: true,
   tokensMax: 1_000,

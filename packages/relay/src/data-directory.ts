@@ -1,6 +1,7 @@
 /**
  * 13 Relay §7. The relay's directory: its own, closed to others, with the key that names the relay.
  */
+import { createHmac } from 'node:crypto';
 import {
   accessSync,
   chmodSync,
@@ -13,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { copyBytes, type RelayId, relayIdOf } from '@qasid/protocol/envelope';
+import { type Bytes, copyBytes, type RelayId, relayIdOf } from '@qasid/protocol/envelope';
 import { ed25519PublicKey, type RelayCrypto } from './crypto.js';
 import { RelayError } from './errors.js';
 
@@ -34,8 +35,24 @@ export function prepareDirectory(directory: string): void {
  * @throws RelayError `RELAY_DATA_UNWRITABLE` or `RELAY_DATA_CORRUPT`
  */
 export function loadRelayId(directory: string, crypto: RelayCrypto): RelayId {
-  const seed = loadSecretFile(directory, KEY_FILE, () => crypto.randomBytes(32));
-  return relayIdOf(crypto, ed25519PublicKey(seed));
+  return relayIdOf(crypto, ed25519PublicKey(loadSeed(directory, crypto)));
+}
+
+/**
+ * A secret of this relay for one purpose, 32 bytes: HMAC-SHA256 of the purpose under the seed of its key file.
+ * A relay that keeps nothing has a new one at each start.
+ */
+export function relaySecret(
+  directory: string | undefined,
+  crypto: RelayCrypto,
+  purpose: string,
+): Bytes {
+  const seed = directory === undefined ? crypto.randomBytes(32) : loadSeed(directory, crypto);
+  return copyBytes(createHmac('sha256', seed).update(purpose).digest());
+}
+
+function loadSeed(directory: string, crypto: RelayCrypto): Uint8Array {
+  return loadSecretFile(directory, KEY_FILE, () => crypto.randomBytes(32));
 }
 
 /**

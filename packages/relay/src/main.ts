@@ -72,6 +72,8 @@ try {
   if (relay.url.startsWith('wss:')) process.on('SIGHUP', () => void relay.reload());
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // An operator drained it.
+  void relay.ended.then(() => process.exit(0));
   void relay.failed.then((error) => {
     report(error);
     // The state of the disk is unknown: confirm nothing more, not even by accident.

@@ -2,6 +2,9 @@
  * 13 Relay. Starting and stopping: config, store, services, server, in this order and back.
  */
 import { MAX_FRAME_BYTES, type RelayId, type StoreError } from '@qasid/protocol/envelope';
+import { type AdminListener, listenForAdmin } from './admin/listener.js';
+import { AdminRouter } from './admin/router.js';
+import { addAdminRoutes } from './admin/routes.js';
 import { type Bus, createLocalBus, LOCAL_NODE } from './bus.js';
 import { openBlobs } from './blobs/choose.js';
 import type { Blobs, DiskSpace } from './blobs/port.js';
@@ -26,6 +29,7 @@ import { FreeDisk } from './service/free-disk.js';
 import { createServices, type Services } from './service/services.js';
 import { readSharedSecret } from './shared-secret.js';
 import { openTicketKeys } from './service/ticket-keys.js';
+import { readTicketKeys } from './service/tickets.js';
 import { GroupCommit } from './store/group-commit.js';
 import { createMemoryStore } from './store/memory.js';
 import { FatalStoreError, type RelayStore, type StoreTotals } from './store/port.js';
@@ -48,6 +52,10 @@ export interface RunningRelay {
   readonly transport: 'uws' | 'ws';
   /** How it is run: what is dangerous about its settings. */
   readonly profile: Profile;
+  /** Where an operator asks: paths of sockets, `http://` addresses. */
+  readonly adminAddresses: readonly string[];
+  /** Resolves when the relay has ended, also when an operator asked for it. */
+  readonly ended: Promise<void>;
   /** Where metrics are read, if anywhere. */
   readonly metricsUrl: string | undefined;
   /** Resolves, with the reason, when the relay cannot go on and has stopped confirming. */
@@ -91,8 +99,11 @@ export async function startRelay(
   const log = parts.log ?? createLog(config.logLevel);
   const crypto = parts.crypto ?? relayCrypto;
   const { turnUrls, turnSecretFile } = config;
-  const turnSecret =
-    turnUrls.length > 0 && turnSecretFile ? readSharedSecret(turnSecretFile, 'TURN') : undefined;
+  const secrets = {
+    ...(turnUrls.length > 0 &&
+      turnSecretFile && { turnSecret: readSharedSecret(turnSecretFile, 'TURN') }),
+    ticketKeys: config.ticketKeyFile === undefined ? [] : readTicketKeys(config.ticketKeyFile),
+  };
   if (config.directory !== undefined) prepareDirectory(config.directory);
   const relayId =
     config.directory === undefined
@@ -159,13 +170,16 @@ export async function startRelay(
     throw error;
   });
   const services = createServices(context, push, {
-    ...(turnSecret && { turnSecret }),
+    ...secrets,
     ...(blobParts && { blobParts }),
   });
   context.bus.subscribe(LOCAL_NODE, (hint) => services.mailboxes.hinted(hint));
   let listening: Listening;
   let transportName: 'uws' | 'ws';
   let watcher: MetricsListener | undefined;
+  let admins: readonly AdminListener[];
+  const router = new AdminRouter();
+  addAdminRoutes(router, services, () => void end());
   try {
     const { transport, isFallback } = parts.transport
       ? { transport: parts.transport, isFallback: false }
@@ -187,6 +201,18 @@ export async function startRelay(
       await listening.close();
       throw error;
     });
+    admins = await listenForAdmin({
+      socket: config.adminSocket,
+      port: config.adminPort,
+      directory,
+      router,
+      log,
+      crypto,
+    }).catch(async (error: unknown) => {
+      await watcher?.close();
+      await listening.close();
+      throw error;
+    });
     await health.start();
   } catch (error) {
     await store.close();
@@ -203,14 +229,18 @@ export async function startRelay(
   const level = profile.name === 'acknowledged' ? 'warn' : 'info';
   for (const code of profile.dangers) log.write(level, 'DANGEROUS', { code });
   let ending: Promise<void> | undefined;
+  let announceEnd: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    announceEnd = resolve;
+  });
   let hurry: () => void = () => undefined;
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve;
   });
   const end = (): Promise<void> => {
     unwatch?.();
-    const watchers = watcher === undefined ? [] : [watcher];
-    ending ??= drain({ services, health, listening, watchers }, hurried);
+    const watchers = watcher === undefined ? admins : [watcher, ...admins];
+    ending ??= drain({ services, health, listening, watchers }, hurried).then(announceEnd);
     return ending;
   };
   const reload = (): Promise<void> => reloadCertificate(context, listening);
@@ -222,6 +252,8 @@ export async function startRelay(
     transport: transportName,
     profile,
     metricsUrl: watcher?.url,
+    adminAddresses: admins.map(({ address }) => address),
+    ended,
     failed,
     totals: () => store.totals(),
     reload,
@@ -313,7 +345,8 @@ async function openStore(
   log: Log,
   ended: (error: StoreError) => void,
 ): Promise<{ readonly store: RelayStore; readonly epoch: number }> {
-  const quota = { envelopesMax: config.mailboxEnvelopesMax, bytesMax: config.mailboxBytesMax };
+  const { mailboxEnvelopesMax: envelopesMax, mailboxBytesMax: bytesMax, idleDays } = config;
+  const quota = { envelopesMax, bytesMax, idleDays };
   if (config.store === 'memory' || config.directory === undefined) {
     return { store: createMemoryStore({ quota }), epoch: 0 };
   }

@@ -76,6 +76,8 @@ export type ResponseBody =
   | TurnBody
   | PushInfoBody
   | RecordBody
+  /** With `WORK_REQUIRED`: how many zero bits; the work is for the challenge that comes with it. */
+  | { readonly kind: 'work'; readonly bits: number }
   /** What was left in a rendezvous slot. As decoded: a view of the frame. */
   | { readonly kind: 'rendezvous'; readonly message: Uint8Array }
   | {
@@ -157,6 +159,12 @@ export function encodeResponse(item: ResponseItem): Bytes {
       writer.bytes(15, inner.finish());
       break;
     }
+    case 'work': {
+      const inner = new ProtoWriter(8);
+      putUint(inner, 1, body.bits);
+      writer.bytes(16, inner.finish());
+      break;
+    }
     case 'prekeyCounts': {
       const inner = new ProtoWriter(32);
       putUint(inner, 1, body.oneTime);
@@ -195,7 +203,9 @@ export function decodeResponse(bytes: Uint8Array): ResponseItem {
     else if (reader.field === 21) body = decodeTurn(reader.bytes());
     else if (reader.field === 25) body = decodePushInfo(reader.bytes());
     else if (reader.field === 26) body = decodeRecordBody(reader.bytes());
-    else if (reader.field === 15) body = decodeRendezvous(reader.bytes());
+    else if (reader.field === 16) {
+      body = { kind: 'work', bits: readUints(reader.bytes())[1] ?? 0 };
+    } else if (reader.field === 15) body = decodeRendezvous(reader.bytes());
     else reader.skip();
   }
   return { kind: 'response', id, code: required(code, 'code'), retryAfterMs, body };

@@ -22,6 +22,12 @@ export const RELAY_CODES = {
   NOT_PADDED: 16,
   QUOTA_EXCEEDED: 17,
   SOME_FAILED: 18,
+  WORK_REQUIRED: 19,
+  INVITE_INVALID: 20,
+  TICKET_INVALID: 21,
+  REGISTRATION_CLOSED: 22,
+  SUSPENDED: 23,
+  USER_REGISTERED: 24,
 } as const;
 
 /** Name of an answer. */
@@ -63,6 +69,8 @@ export const CLOSE_CODES = {
   REPLACED: 4409,
   /** The reader does not keep up, or never acknowledges. */
   SLOW: 4408,
+  /** The operator has suspended the account. */
+  SUSPENDED: 4403,
   /** The device is no longer in its account's list. */
   REMOVED: 4410,
   /** A fault of the relay. */

@@ -15,6 +15,7 @@ export {
 export {
   BLOB_ID_BYTES,
   ENVELOPE_BUCKETS,
+  INVITE_BYTES,
   MAX_ENVELOPE_BYTES,
   MAX_FRAME_BYTES,
   MAX_MANY_BYTES,
@@ -27,9 +28,11 @@ export {
   MAX_RENDEZVOUS_BYTES,
   MAX_SEND_PARTS,
   MAX_TURN_URLS,
+  MAX_USER_TICKET_CHARS,
   RELAY_PROTOCOL_VERSION,
   TOKEN_BYTES,
   TOKEN_ID_BYTES,
+  WORK_BITS_MAX,
 } from '../limits.js';
 export * from './account-requests.js';
 export * from './answers.js';
@@ -53,6 +56,7 @@ export * from './multi-recipient.js';
 export * from './prekey-items.js';
 export * from './push.js';
 export * from './records.js';
+export * from './registration.js';
 export * from './requests.js';
 export type { DevicesRequest, TakePrekeysRequest } from './requests-keys.js';
 export type {

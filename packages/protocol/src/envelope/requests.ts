@@ -7,9 +7,12 @@
 import type { Bytes } from '../bytes.js';
 import {
   CLIENT_ID_BYTES,
+  INVITE_BYTES,
   MAX_ACK_EXTRA,
   MAX_SEND_PARTS,
+  MAX_USER_TICKET_CHARS,
   RELAY_PROTOCOL_VERSION,
+  WORK_BYTES,
 } from '../limits.js';
 import { ProtoReader, ProtoWriter } from '../wire/protobuf.js';
 import { ACCOUNT_OPS, type AccountOp, putAccountOp } from './account-requests.js';
@@ -100,6 +103,12 @@ export interface RegisterRequest {
   readonly prekeys: PrekeyUpload;
   readonly signature: Bytes;
   readonly version: number;
+  /** 20 bytes, for a relay that asks for one. */
+  readonly invite?: Bytes;
+  /** JSON Web Token of the host application, for a relay that asks for one. */
+  readonly ticket?: string;
+  /** 8 bytes, when the relay asked for work. */
+  readonly work?: Bytes;
 }
 
 /** Put envelopes into the mailboxes of one account: all of them or none. Anonymous with a credential. */
@@ -299,11 +308,18 @@ function encodeRegister(op: RegisterRequest): Bytes {
   writer.bytes(4, encodeSignedDeviceList(op.devices));
   putUint(writer, 5, op.device);
   writer.bytes(6, encodePrekeyUpload(op.prekeys)).bytes(7, op.signature);
-  return writer.uint64(8, op.version).finish();
+  writer.uint64(8, op.version);
+  if (op.invite) writer.bytes(9, op.invite);
+  if (op.ticket !== undefined) writer.text(10, op.ticket);
+  if (op.work) writer.bytes(11, op.work);
+  return writer.finish();
 }
 
 function decodeRegister(bytes: Uint8Array): RegisterRequest {
   const reader = new ProtoReader(bytes);
+  let invite: Bytes | undefined;
+  let ticket: string | undefined;
+  let work: Bytes | undefined;
   let account: AccountId | undefined;
   let identityKey: Bytes | undefined;
   let username: string | undefined;
@@ -321,6 +337,9 @@ function decodeRegister(bytes: Uint8Array): RegisterRequest {
     else if (reader.field === 6) prekeys = decodePrekeyUpload(reader.bytes());
     else if (reader.field === 7) signature = fixedBytes(reader, 64, 'signature');
     else if (reader.field === 8) version = u32Field(reader, 'version');
+    else if (reader.field === 9) invite = fixedBytes(reader, INVITE_BYTES, 'invite');
+    else if (reader.field === 10) ticket = ticketField(reader);
+    else if (reader.field === 11) work = fixedBytes(reader, WORK_BYTES, 'work');
     else reader.skip();
   }
   return {
@@ -333,7 +352,17 @@ function decodeRegister(bytes: Uint8Array): RegisterRequest {
     prekeys: required(prekeys, 'prekeys'),
     signature: required(signature, 'signature'),
     version,
+    ...(invite && { invite }),
+    ...(ticket !== undefined && { ticket }),
+    ...(work && { work }),
   };
+}
+
+function ticketField(reader: ProtoReader): string {
+  const ticket = reader.text();
+  if (ticket.length > MAX_USER_TICKET_CHARS)
+    throw badFrame(`ticket of ${ticket.length} characters`);
+  return ticket;
 }
 
 function encodeSend(op: SendRequest): Bytes {

@@ -128,8 +128,17 @@ const op = fc.oneof(
       prekeys: upload,
       signature,
       version: u32,
+      invite: fc.option(sized(20), { nil: undefined }),
+      ticket: fc.option(fc.stringMatching(/^[A-Za-z0-9_.-]{1,99}$/), { nil: undefined }),
+      work: fc.option(sized(8), { nil: undefined }),
     })
-    .map(({ username, ...rest }) => ({ ...rest, ...(username !== undefined && { username }) })),
+    .map(({ username, invite, ticket, work, ...rest }) => ({
+      ...rest,
+      ...(username !== undefined && { username }),
+      ...(invite && { invite }),
+      ...(ticket !== undefined && { ticket }),
+      ...(work && { work }),
+    })),
   withCredential(
     fc.record({
       kind: fc.constant('send' as const),
@@ -258,6 +267,7 @@ const responseBody = fc.oneof(
     .map(({ username, ...rest }) => ({ ...rest, ...(username !== undefined && { username }) })),
   fc.record({ kind: fc.constant('found' as const), account }),
   fc.record({ kind: fc.constant('rendezvous' as const), message: body }),
+  fc.record({ kind: fc.constant('work' as const), bits: u32 }),
   fc.record({
     kind: fc.constant('blobTicket' as const),
     id: sized(32),

@@ -108,6 +108,12 @@ function checkTogether(config: RelayConfig, add: Add): void {
   checkBucket(config, add);
   checkTls(config, add);
   checkPush(config, add);
+  if (config.registration === 'ticket') {
+    for (const key of ['ticketIssuer', 'ticketAudience', 'ticketKeyFile'] as const) {
+      if (config[key] !== undefined) continue;
+      add(key, 'is needed for registration by ticket', 'see docs/guides/bring-your-own-users.md');
+    }
+  }
   if (!isExposed(config)) return;
   for (const danger of dangersOf(config)) {
     if (config.iKnow.includes(danger)) continue;

@@ -96,6 +96,41 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     about: 'FULL: fsync before a send is confirmed',
   },
   devicesMax: { section: 'accounts', kind: number(1, 127), about: 'devices of one account' },
+  registration: {
+    section: 'accounts',
+    kind: choice('open', 'invite', 'ticket', 'closed'),
+    about: 'who may register: everybody, by invite, by ticket of your backend, nobody',
+  },
+  registrationWork: {
+    section: 'accounts',
+    kind: choice('auto', 'on', 'off'),
+    about: 'whether an open registration costs a moment of computing; auto: not on loopback',
+  },
+  ticketIssuer: {
+    section: 'accounts',
+    kind: { type: 'text' },
+    about: 'iss of the tickets your backend signs',
+  },
+  ticketAudience: {
+    section: 'accounts',
+    kind: { type: 'text' },
+    about: 'aud of the tickets: a name for this relay',
+  },
+  ticketKeyFile: {
+    section: 'accounts',
+    kind: { type: 'path' },
+    about: 'public Ed25519 keys of your backend, JWK set or PEM',
+  },
+  ticketMaxSeconds: {
+    section: 'accounts',
+    kind: number(10, 86_400),
+    about: 'seconds a ticket may live at most',
+  },
+  idleDays: {
+    section: 'accounts',
+    kind: number(46, 3_650),
+    about: 'days a device may stay away before nothing is stored for it',
+  },
   usernameHoldDays: {
     section: 'accounts',
     kind: number(0, 3_650),
@@ -265,6 +300,16 @@ export const OPTIONS: { readonly [Key in keyof RelayConfig]: OptionSpec } = {
     about: 'seconds that TURN credentials hold',
   },
   quotas: { section: 'quotas', kind: { type: 'quotas' }, about: 'token buckets' },
+  adminSocket: {
+    section: 'operation',
+    kind: { type: 'path' },
+    about: "the operator's Unix socket, like admin.sock; without it there is none",
+  },
+  adminPort: {
+    section: 'operation',
+    kind: number(0, 65_535),
+    about: "the operator's port on 127.0.0.1, with a key in admin.key; without it there is none",
+  },
   logLevel: {
     section: 'operation',
     kind: choice('trace', 'debug', 'info', 'warn', 'error', 'silent'),

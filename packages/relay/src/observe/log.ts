@@ -23,11 +23,16 @@ export interface LogFields {
   readonly port?: number;
   readonly closeCode?: number;
   readonly schema?: number;
+  /** Status of an operator's question. */
+  readonly status?: number;
 }
 
 /** What happened, in upper-case words. */
 export type LogEvent =
   | 'STARTED'
+  /** An operator asked for something: `code` says what, `status` how it went. */
+  | 'ADMIN'
+  | 'ADMIN_REFUSED'
   | 'STOPPED'
   | 'DANGEROUS'
   | 'CERTIFICATE'
@@ -95,5 +100,5 @@ function allowed(fields: LogFields): Record<string, string | number> {
 }
 
 const TEXT_FIELDS = ['code', 'errorClass', 'adapter'] as const;
-const NUMBER_FIELDS = ['count', 'bytes', 'ms', 'port', 'closeCode', 'schema'] as const;
+const NUMBER_FIELDS = ['count', 'bytes', 'ms', 'port', 'closeCode', 'schema', 'status'] as const;
 const CODE = /^[A-Za-z_-]{1,40}$/;

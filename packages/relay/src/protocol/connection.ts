@@ -24,7 +24,13 @@ export interface Authorised {
 
 /** Where a connection stands. */
 export type ConnectionState =
-  | { readonly kind: 'greeting'; readonly nonce: Uint8Array; readonly issuedAtMs: number }
+  | {
+      readonly kind: 'greeting';
+      readonly nonce: Uint8Array;
+      readonly issuedAtMs: number;
+      /** Zero bits demanded of a registration with this nonce; such a nonce holds for `WORK_MAX_MS`. */
+      readonly workBits?: number;
+    }
   | { readonly kind: 'checking' }
   | ({ readonly kind: 'authorised' } & Authorised)
   /** Used without an account. */
@@ -35,7 +41,7 @@ export type ConnectionState =
 export type Admission =
   | { readonly kind: 'run' }
   /** Check a proof against `nonce`; the connection is in `checking` meanwhile. */
-  | { readonly kind: 'prove'; readonly nonce: Uint8Array }
+  | { readonly kind: 'prove'; readonly nonce: Uint8Array; readonly workBits: number }
   /** Make the connection anonymous. */
   | { readonly kind: 'hide' }
   /** Already done: answer `CONFIRMED`. */
@@ -45,8 +51,14 @@ export type Admission =
   | { readonly kind: 'refuse' }
   | { readonly kind: 'close'; readonly reason: CloseReason };
 
+/** A proof is to be checked. */
+export type Proving = Extract<Admission, { readonly kind: 'prove' }>;
+
 /** How long a nonce may be answered, in milliseconds. Lower: slow links fail. Higher: idle sockets stay. */
 export const CHALLENGE_MAX_MS = 10_000;
+
+/** How long a nonce may be worked for, in milliseconds. Lower: old telephones fail. Higher: sockets idle. */
+export const WORK_MAX_MS = 180_000;
 
 /** How long a socket may wait in a rendezvous, and a message in its slot, in milliseconds. */
 export const RENDEZVOUS_MAX_MS = 300_000;
@@ -69,10 +81,12 @@ export function admit(state: ConnectionState, op: RequestOp, nowMs: number): Adm
       if (needsNoProof(op)) return { kind: 'run' };
       if (isMeeting) return { kind: 'meet' };
       if (!isProof && op.kind !== 'anonymous') return { kind: 'refuse' };
-      if (nowMs - state.issuedAtMs > CHALLENGE_MAX_MS) {
+      if (nowMs - state.issuedAtMs > (state.workBits ? WORK_MAX_MS : CHALLENGE_MAX_MS)) {
         return { kind: 'close', reason: 'UNAUTHORISED' };
       }
-      return isProof ? { kind: 'prove', nonce: state.nonce } : { kind: 'hide' };
+      return isProof
+        ? { kind: 'prove', nonce: state.nonce, workBits: state.workBits ?? 0 }
+        : { kind: 'hide' };
     case 'checking':
       if (needsNoProof(op)) return { kind: 'run' };
       // One nonce, one proof: a second one in flight is not honest.

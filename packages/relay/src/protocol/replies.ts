@@ -30,6 +30,11 @@ export function refused(code: RelayCode, retryAfterMs = 0, body: ResponseBody = 
   return { code, retryAfterMs, body };
 }
 
+/** How much work an answer asks for: the challenge that follows it is for that. */
+export function workDemanded({ body }: Reply): number {
+  return body.kind === 'work' ? body.bits : 0;
+}
+
 /** The answer as an item. */
 export function toResponse(id: number, reply: Reply): ResponseItem {
   return { kind: 'response', id, ...reply };

@@ -5,36 +5,40 @@
  * the mailbox still holds what was not acknowledged.
  */
 import {
-  type ChallengeEvent,
   type CloseReason,
   decodeFrame,
   encodeItem,
   type Item,
   isFrameError,
   joinItems,
-  MAX_ENVELOPE_BYTES,
-  MAX_FRAME_BYTES,
-  MAX_MANY_RECIPIENTS,
-  MAX_SEND_PARTS,
   type RelayEvent,
-  RELAY_PROTOCOL_VERSION,
   type RequestItem,
   type RequestOp,
 } from '@qasid/protocol/envelope';
 import type { Cancel } from '../clock.js';
 import {
   admit,
+  type Proving,
   type Authorised,
   CHALLENGE_MAX_MS,
   type ConnectionState,
   judgeCredit,
   RENDEZVOUS_MAX_MS,
+  WORK_MAX_MS,
 } from '../protocol/connection.js';
-import { closeFrame, CONFIRMED, type Reply, refused, toResponse } from '../protocol/replies.js';
+import {
+  workDemanded,
+  closeFrame,
+  CONFIRMED,
+  type Reply,
+  refused,
+  toResponse,
+} from '../protocol/replies.js';
 import type { Proof } from '../service/accounts.js';
 import { Delivery } from '../service/delivery.js';
 import type { Services } from '../service/services.js';
 import type { Socket, SocketHandler } from '../transport/port.js';
+import { newChallenge } from './challenge.js';
 
 /** A client connection. */
 export class ClientConnection implements SocketHandler {
@@ -142,7 +146,7 @@ export class ClientConnection implements SocketHandler {
         this.#meet(id, op);
         return;
       case 'prove':
-        this.#prove(id, op, admission.nonce).catch((error: unknown) => this.#fault(error));
+        this.#prove(id, op, admission).catch((error: unknown) => this.#fault(error));
         return;
       case 'hide':
         this.#hide(id, op);
@@ -341,7 +345,8 @@ export class ClientConnection implements SocketHandler {
   }
 
   /** Spend the nonce on one proof. */
-  async #prove(id: number, op: RequestOp, nonce: Uint8Array): Promise<void> {
+  async #prove(id: number, op: RequestOp, admission: Proving): Promise<void> {
+    const { nonce, workBits: bits } = admission;
     this.#state = { kind: 'checking' };
     this.#leaveMeeting();
     // The client has kept its time; how long we take is no fault of its proof.
@@ -349,8 +354,9 @@ export class ClientConnection implements SocketHandler {
     const { accounts } = this.#services;
     let proof: Proof;
     if (op.kind === 'auth') proof = await accounts.authenticate(nonce, op, this.#addressKey);
-    else if (op.kind === 'register') proof = await accounts.register(nonce, op, this.#addressKey);
-    else if (op.kind === 'link') proof = await accounts.link(nonce, op, this.#addressKey);
+    else if (op.kind === 'register') {
+      proof = await accounts.register({ nonce, bits }, op, this.#addressKey);
+    } else if (op.kind === 'link') proof = await accounts.link(nonce, op, this.#addressKey);
     else if (op.kind === 'deleteAccount') {
       proof = await accounts.delete(nonce, op, this.#addressKey);
     } else return;
@@ -365,7 +371,7 @@ export class ClientConnection implements SocketHandler {
     }
     this.#reply(id, proof.reply);
     if (proof.close !== undefined) this.#close(proof.close);
-    else this.#state = this.#challenge();
+    else this.#state = this.#challenge(workDemanded(proof.reply));
   }
 
   async #attach(who: Authorised): Promise<void> {
@@ -384,10 +390,12 @@ export class ClientConnection implements SocketHandler {
     try {
       const account = await context.store.account(who.account);
       // Removed while its proof was being checked: nobody was there yet to be told.
-      if (!account?.devices.some(({ mailbox }) => mailbox === who.mailbox)) {
-        this.#close('REMOVED');
+      const row = account?.devices.find(({ mailbox }) => mailbox === who.mailbox);
+      if (row === undefined || account?.isSuspended) {
+        this.#close(row === undefined ? 'REMOVED' : 'SUSPENDED');
         return;
       }
+      this.#services.accounts.noteSeen(who, row.seenDay);
       const { oneTime, kem } = await context.store.prekeyCounts(who.mailbox);
       delivery.tellStock(oneTime, kem);
     } catch {
@@ -395,35 +403,16 @@ export class ClientConnection implements SocketHandler {
     }
   }
 
-  #challenge(): ConnectionState {
+  #challenge(workBits = 0): ConnectionState {
     const { context } = this.#services;
-    const { clock, config, crypto, relayId, epoch } = context;
-    const nonce = crypto.randomBytes(32);
-    const event: ChallengeEvent = {
-      kind: 'challenge',
-      nonce,
-      relayId,
-      limits: {
-        frameBytesMax: MAX_FRAME_BYTES,
-        partsMax: MAX_SEND_PARTS,
-        bodyBytesMax: MAX_ENVELOPE_BYTES,
-        windowEnvelopes: config.windowEnvelopes,
-        windowBytes: config.windowBytes,
-        creditParts: config.creditParts,
-        creditBytes: config.creditBytes,
-        devicesMax: config.devicesMax,
-        recipientsMax: config.multiRecipient ? MAX_MANY_RECIPIENTS : 0,
-        padding: config.requirePadding ? 1 : 0,
-      },
-      serverTimeMs: clock.nowMs(),
-      versionMin: RELAY_PROTOCOL_VERSION,
-      versionMax: RELAY_PROTOCOL_VERSION,
-      epoch,
-    };
+    const { clock } = context;
+    const event = newChallenge(context);
     this.#deadline?.();
-    this.#deadline = clock.after(CHALLENGE_MAX_MS, () => this.#close('UNAUTHORISED'));
+    const deadlineMs = workBits > 0 ? WORK_MAX_MS : CHALLENGE_MAX_MS;
+    this.#deadline = clock.after(deadlineMs, () => this.#close('UNAUTHORISED'));
     this.#event(event);
-    return { kind: 'greeting', nonce, issuedAtMs: clock.monotonicMs() };
+    const { nonce } = event;
+    return { kind: 'greeting', nonce, issuedAtMs: clock.monotonicMs(), workBits };
   }
 
   /** A defect of ours: this socket ends, the others go on. */

@@ -23,6 +23,8 @@ import {
 import type { Authorised } from '../protocol/connection.js';
 import { CONFIRMED, confirmed, type Reply, refused } from '../protocol/replies.js';
 import type { MailboxNo } from '../store/port.js';
+import type { SetAccountWrite } from '../store/port-admission.js';
+import type { Admission, IssuedWork } from './admission.js';
 import { type Context, limitUpload, storeRefusal } from './context.js';
 import type { Presence } from './presence.js';
 
@@ -36,10 +38,12 @@ export type Proof =
 export class Accounts {
   readonly #context: Context;
   readonly #presence: Presence;
+  readonly #admission: Admission;
 
-  constructor(context: Context, presence: Presence) {
+  constructor(context: Context, presence: Presence, admission: Admission) {
     this.#context = context;
     this.#presence = presence;
+    this.#admission = admission;
   }
 
   /** Check a device's answer to the challenge. */
@@ -62,6 +66,7 @@ export class Accounts {
         budgets.failedAuth.take(key, 1, nowMs);
         return bad(refused('REFUSED'));
       }
+      if (account?.isSuspended) return bad(refused('SUSPENDED'), 'SUSPENDED');
       const { account: id, device } = op;
       return { kind: 'good', who: { account: id, device, mailbox: row.mailbox } };
     } catch (error) {
@@ -71,10 +76,13 @@ export class Accounts {
   }
 
   /** Create an account, or confirm one that this very registration created before. */
-  async register(nonce: Uint8Array, op: RegisterRequest, addressKey: string): Promise<Proof> {
+  async register(issued: IssuedWork, op: RegisterRequest, addressKey: string): Promise<Proof> {
+    const { nonce } = issued;
     if (!speaksVersion(op.version)) return bad(refused('UNSUPPORTED'));
     const { crypto, relayId, writer, budgets, clock, isDraining } = this.#context;
     if (isDraining) return again(refused('DRAINING', 2_000));
+    const early = this.#admission.refuseEarly(op, issued);
+    if (early !== undefined) return again(early);
     const nowMs = clock.monotonicMs();
     const wait =
       budgets.registrations?.take(addressKey, 1, nowMs) ||
@@ -85,6 +93,8 @@ export class Accounts {
     if (list === undefined || entry === undefined) return bad(refused('REFUSED'));
     if (!op.prekeys.signed || !op.prekeys.lastResortKem) return again(refused('BAD_REQUEST'));
     try {
+      const admitted = await this.#admission.admit(op);
+      if ('code' in admitted) return again(admitted);
       const { account, identityKey, username, devices, prekeys, device } = op;
       const result = await writer.submit({
         kind: 'register',
@@ -96,14 +106,24 @@ export class Accounts {
         entry,
         prekeys,
         minute: this.#minute(),
+        freeMinute: this.#freeMinute(),
+        ...admitted,
       });
       switch (result.kind) {
         case 'registered':
+          this.#admission.registered();
+          for (const mailbox of result.removed) this.#presence.get(mailbox)?.remove();
           return { kind: 'good', who: { account, device, mailbox: result.mailbox } };
         case 'usernameTaken':
           return again(refused('USERNAME_TAKEN'));
         case 'accountTaken':
           return again(refused('REFUSED'));
+        case 'inviteInvalid':
+          return again(refused('INVITE_INVALID'));
+        case 'ticketUsed':
+          return again(refused('TICKET_INVALID'));
+        case 'userTaken':
+          return again(refused('USER_REGISTERED'));
       }
     } catch (error) {
       return again(storeRefusal(this.#context, error));
@@ -127,6 +147,7 @@ export class Accounts {
         nowSeconds: Math.floor(clock.nowMs() / 1000),
       });
       if (row === undefined || list === undefined) return bad(refused('REFUSED'));
+      if (row.isSuspended) return bad(refused('SUSPENDED'), 'SUSPENDED');
       if (list.devices.length > config.devicesMax) return again(refused('TOO_LARGE'));
       if (!op.prekeys.signed || !op.prekeys.lastResortKem) return again(refused('BAD_REQUEST'));
       const { account, device, prekeys } = op;
@@ -180,6 +201,30 @@ export class Accounts {
     if (result.kind === 'noAccount') return false;
     for (const mailbox of result.mailboxes) this.#presence.get(mailbox)?.remove();
     return true;
+  }
+
+  /** Suspend or resume an account, or set its quota. Whether there is one. Sockets of a suspended one close. */
+  async set(
+    account: AccountId,
+    change: Pick<SetAccountWrite, 'isSuspended' | 'mailboxBytesMax'>,
+  ): Promise<boolean> {
+    const write = { kind: 'setAccount', account, ...change } as const;
+    const result = await this.#context.writer.submit(write);
+    if (result.kind === 'noAccount') return false;
+    if (change.isSuspended) {
+      for (const mailbox of result.mailboxes) this.#presence.get(mailbox)?.end('SUSPENDED');
+    }
+    return true;
+  }
+
+  /** A device has proven itself: note the day, once a day. Nobody waits for it. */
+  noteSeen(who: Authorised, seenDay: number): void {
+    const day = Math.floor(this.#context.clock.nowMs() / DAY_MS);
+    if (day === seenDay) return;
+    const { account, mailbox } = who;
+    const write = { kind: 'seen', account, mailbox, day } as const;
+    // A store that fails has said so, and tomorrow is another day.
+    this.#context.writer.submit(write).catch(() => undefined);
   }
 
   /** Take a name for one's own account, change it, or give it up. */
@@ -319,3 +364,5 @@ const UNKNOWN_KEY = new Uint8Array(32).fill(0x66).with(0, 0x58);
 
 /** The same for an identity key: the u-coordinate of the base point. */
 const UNKNOWN_IDENTITY = new Uint8Array(33).fill(5, 0, 1).fill(9, 1, 2);
+
+const DAY_MS = 24 * 60 * 60 * 1000;

@@ -81,7 +81,12 @@ export class Delivery {
 
   /** The device left its account. */
   remove(): void {
-    this.#sink.close('REMOVED');
+    this.end('REMOVED');
+  }
+
+  /** Nobody is to read here any more. */
+  end(reason: CloseReason): void {
+    this.#sink.close(reason);
   }
 
   /**

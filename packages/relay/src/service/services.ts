@@ -1,8 +1,10 @@
 /**
  * 13 Relay. The use cases of one relay, put together over its ports.
  */
+import { relaySecret } from '../data-directory.js';
 import type { PushWays } from '../push/open.js';
 import { Accounts } from './accounts.js';
+import { Admission } from './admission.js';
 import { Anonymous } from './anonymous.js';
 import { ArrivalCheck } from './arrival-check.js';
 import { BlobDesk, type BlobParts } from './blobs.js';
@@ -11,6 +13,7 @@ import { Mailboxes } from './mailboxes.js';
 import { Prekeys } from './prekeys.js';
 import { Presence } from './presence.js';
 import { Records } from './records.js';
+import { type TicketKey, Tickets } from './tickets.js';
 import { Turn } from './turn.js';
 import { WakeUps } from './wake-ups.js';
 import { Rendezvous } from './rendezvous.js';
@@ -54,15 +57,23 @@ export interface OptionalParts {
   /** Shared with the TURN server. */
   readonly turnSecret?: Uint8Array;
   readonly blobParts?: BlobParts;
+  /** Public keys of the host application's backend. */
+  readonly ticketKeys: readonly TicketKey[];
 }
 
 /** The services over `context`. */
 export function createServices(
   context: Context,
   push: PushWays,
-  { turnSecret, blobParts }: OptionalParts,
+  { turnSecret, blobParts, ticketKeys }: OptionalParts,
 ): Services {
   const presence = new Presence();
+  const { config, crypto } = context;
+  const tickets = new Tickets(
+    config,
+    ticketKeys,
+    relaySecret(config.directory, crypto, 'qasid/tickets/1'),
+  );
   const wakeUps = new WakeUps(context, presence, push);
   const mailboxes = new Mailboxes(context, presence, wakeUps);
   const prekeys = new Prekeys(context, presence);
@@ -70,7 +81,7 @@ export function createServices(
   return {
     context,
     presence,
-    accounts: new Accounts(context, presence),
+    accounts: new Accounts(context, presence, new Admission(context, tickets)),
     wakeUps,
     mailboxes,
     prekeys,

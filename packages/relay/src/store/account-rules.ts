@@ -7,6 +7,7 @@ import {
   type AccountRow,
   type DeviceRow,
   isNextVersion,
+  type MailboxQuota,
   type PutDevicesWrite,
   type RegisterWrite,
 } from './port.js';
@@ -57,6 +58,26 @@ export function repeatedRegistration(
     samePublicBytes(known.signed.list, write.signed.list);
   return isSame ? known.devices.find(({ device }) => device === write.entry.device) : undefined;
 }
+
+/**
+ * Whether a device has not proven itself for so long that nothing is stored for it. A device that never did is
+ * one that has just been listed.
+ */
+export function isIdle(
+  { seenDay }: DeviceRow,
+  minute: number,
+  { idleDays = Number.POSITIVE_INFINITY }: MailboxQuota,
+): boolean {
+  return seenDay > 0 && Math.floor(minute / MINUTES_A_DAY) - seenDay > idleDays;
+}
+
+/** What one mailbox of this account may hold. */
+export function quotaOf(account: AccountRow, quota: MailboxQuota): MailboxQuota {
+  const { mailboxBytesMax } = account;
+  return mailboxBytesMax === undefined ? quota : { ...quota, bytesMax: mailboxBytesMax };
+}
+
+const MINUTES_A_DAY = 24 * 60;
 
 /** How a name that was given up is remembered: SHA-256, 32 bytes. */
 export function usernameHash(username: string): Bytes {

@@ -7,8 +7,10 @@ import type { AccountId, PublicPrekey, SignedPublicPrekey } from '@qasid/protoco
 import { copyBytes, samePublicBytes, toHex } from '@qasid/protocol/envelope';
 import { checkAddressing } from '../protocol/addressing.js';
 import { MemoryBlobs } from './memory-blobs.js';
+import type { SeenWrite, SetAccountWrite } from './port-admission.js';
 import { MemoryRecords } from './memory-records.js';
-import { judgeDeviceChange, repeatedRegistration } from './account-rules.js';
+import { isIdle, judgeDeviceChange, quotaOf, repeatedRegistration } from './account-rules.js';
+import { MemoryAdmissions } from './memory-admissions.js';
 import { MemoryTokens } from './memory-tokens.js';
 import {
   type AccountRow,
@@ -74,6 +76,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
     record: async (key) => store.records.get(key),
     token: async (id) => store.tokens.get(id),
     tokens: async (account) => store.tokens.of(account),
+    invites: async () => store.admissions.list(),
     totals: async () => store.totals(),
     close: async () => undefined,
   };
@@ -82,6 +85,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
 class MemoryStore {
   readonly blobs = new MemoryBlobs();
   readonly records = new MemoryRecords();
+  readonly admissions = new MemoryAdmissions();
   readonly usernames = new Map<string, AccountId>();
   readonly tokens = new MemoryTokens((mailbox) => this.#mailboxes.has(mailbox));
   readonly #options: MemoryStoreOptions;
@@ -109,7 +113,7 @@ class MemoryStore {
       case 'ack': {
         const { through, also } = write;
         const gone = (row: Stored): boolean => row.seq <= through || also.includes(row.seq);
-        return { kind: 'acked', count: this.#remove(write.mailbox, gone) };
+        return { kind: 'acked', count: this.#discard(write.mailbox, gone) };
       }
       case 'register':
         return this.#register(write);
@@ -118,8 +122,15 @@ class MemoryStore {
       case 'setUsername':
         return this.#setUsername(write);
       case 'deleteAccount':
-        this.blobs.dropAccount(write.account);
         return this.#deleteAccount(write);
+      case 'addInvite':
+        return this.admissions.add(write);
+      case 'dropInvite':
+        return this.admissions.drop(write);
+      case 'setAccount':
+        return this.#setAccount(write);
+      case 'seen':
+        return this.#seen(write);
       case 'putPrekeys': {
         const mailbox = this.#mailboxes.get(write.mailbox);
         if (mailbox === undefined) return { kind: 'noMailbox' };
@@ -147,6 +158,7 @@ class MemoryStore {
       case 'probe':
         return { kind: 'probed' };
       case 'sweep': {
+        this.admissions.sweep(write.nowMinute);
         for (const [name, until] of this.#freed) {
           if (until <= write.nowMinute) this.#freed.delete(name);
         }
@@ -159,7 +171,7 @@ class MemoryStore {
         let deleted = 0;
         for (const { number, row } of rows) {
           if (row.expiresMinute > write.nowMinute) continue;
-          deleted += this.#remove(number, (other) => other === row);
+          deleted += this.#discard(number, (other) => other === row);
         }
         const nextSeq = rows.length < write.limit ? undefined : rows.at(-1)?.row.seq;
         return { kind: 'swept', deleted, nextSeq };
@@ -227,14 +239,20 @@ class MemoryStore {
     if (account === undefined) return { kind: 'noAccount' };
     const fault = checkAddressing(account.devices, write.parts, write.exclude);
     if (fault !== undefined) return fault;
-    const { quota } = this.#options;
+    const quota = quotaOf(account, this.#options.quota);
     const nowMs = this.#options.monotonicMs?.() ?? performance.now();
     const plan = [];
+    let idle = 0;
     for (const part of write.parts) {
       const row = account.devices.find(({ device }) => device === part.device);
       const mailbox = row && this.#mailboxes.get(row.mailbox);
       if (row === undefined || mailbox === undefined) return { kind: 'noAccount' };
       const key = `${toHex(part.clientId)} ${write.sender}`;
+      if (isIdle(row, write.minute, quota)) {
+        idle++;
+        plan.push({ part, row, mailbox, key, isKnown: true });
+        continue;
+      }
       const earlier = mailbox.seen.get(key);
       const isQueued = mailbox.queue.some(({ seq }) => seq === earlier?.seq);
       const isKnown =
@@ -250,6 +268,7 @@ class MemoryStore {
       }
       plan.push({ part, row, mailbox, key, isKnown });
     }
+    if (idle > 0 && idle === plan.length) return { kind: 'full' };
     const placements: Placement[] = plan.map(({ part, row, mailbox, key, isKnown }) => {
       if (isKnown) return { mailbox: row.mailbox, seq: 0, previousSeq: 0 };
       const previousSeq = mailbox.queue.at(-1)?.seq ?? 0;
@@ -268,12 +287,19 @@ class MemoryStore {
     const known = this.account(write.account);
     if (known !== undefined) {
       const row = repeatedRegistration(known, write);
-      return row ? { kind: 'registered', mailbox: row.mailbox } : { kind: 'accountTaken' };
+      return row
+        ? { kind: 'registered', mailbox: row.mailbox, removed: [] }
+        : { kind: 'accountTaken' };
     }
+    const fault = this.admissions.judge(write);
+    if (fault !== undefined) return { kind: fault };
     if (write.username !== undefined) {
       if (!this.#isFree(write.username, write.minute)) return { kind: 'usernameTaken' };
       this.usernames.set(write.username, write.account);
     }
+    const replaced = write.ticket?.replaces && this.admissions.accountOf(write.ticket.user);
+    const removed = replaced ? this.#remove(replaced, write.freeMinute) : [];
+    const mailboxBytesMax = this.admissions.consume(write);
     const { identityKey, username, signed, version } = write;
     const row = this.#addDevice(write.entry);
     this.#accounts.set(toHex(write.account), {
@@ -282,9 +308,11 @@ class MemoryStore {
       signed,
       version,
       devices: [row],
+      isSuspended: false,
+      mailboxBytesMax,
     });
     this.#publish(row.mailbox, write.prekeys);
-    return { kind: 'registered', mailbox: row.mailbox };
+    return { kind: 'registered', mailbox: row.mailbox, removed };
   }
 
   #putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
@@ -327,13 +355,38 @@ class MemoryStore {
   }
 
   #deleteAccount(write: DeleteAccountWrite): WriteResults['deleteAccount'] {
+    if (this.account(write.account) === undefined) return { kind: 'noAccount' };
+    return { kind: 'deleted', mailboxes: this.#remove(write.account, write.freeMinute) };
+  }
+
+  #remove(account: AccountId, freeMinute: number): readonly MailboxNo[] {
+    const known = this.account(account);
+    const mailboxes = known?.devices.map(({ mailbox }) => mailbox) ?? [];
+    for (const mailbox of mailboxes) this.#mailboxes.delete(mailbox);
+    this.#freeName(known?.username, freeMinute);
+    this.admissions.forget(account);
+    this.blobs.dropAccount(account);
+    this.#accounts.delete(toHex(account));
+    return mailboxes;
+  }
+
+  #setAccount(write: SetAccountWrite): WriteResults['setAccount'] {
     const known = this.account(write.account);
     if (known === undefined) return { kind: 'noAccount' };
-    const mailboxes = known.devices.map(({ mailbox }) => mailbox);
-    for (const mailbox of mailboxes) this.#mailboxes.delete(mailbox);
-    this.#freeName(known.username, write.freeMinute);
-    this.#accounts.delete(toHex(write.account));
-    return { kind: 'deleted', mailboxes };
+    const { isSuspended = known.isSuspended, mailboxBytesMax = known.mailboxBytesMax } = write;
+    const quota = mailboxBytesMax ?? undefined;
+    this.#accounts.set(toHex(write.account), { ...known, isSuspended, mailboxBytesMax: quota });
+    return { kind: 'set', mailboxes: known.devices.map(({ mailbox }) => mailbox) };
+  }
+
+  #seen(write: SeenWrite): WriteResults['seen'] {
+    const known = this.account(write.account);
+    const { mailbox, day } = write;
+    const devices = known?.devices.map((row) =>
+      row.mailbox === mailbox ? { ...row, seenDay: day } : row,
+    );
+    if (known && devices) this.#accounts.set(toHex(write.account), { ...known, devices });
+    return { kind: 'noted' };
   }
 
   #isFree(username: string, minute: number): boolean {
@@ -387,10 +440,10 @@ class MemoryStore {
       kem: [],
       uploaded: new Set(),
     });
-    return { ...entry, mailbox };
+    return { ...entry, mailbox, seenDay: 0 };
   }
 
-  #remove(number: MailboxNo, gone: (row: Stored) => boolean): number {
+  #discard(number: MailboxNo, gone: (row: Stored) => boolean): number {
     const queue = this.#mailboxes.get(number)?.queue ?? [];
     const kept = queue.filter((row) => !gone(row));
     const count = queue.length - kept.length;

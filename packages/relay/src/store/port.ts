@@ -17,6 +17,13 @@ import {
   toAccountId,
   type TokenTerms,
 } from '@qasid/protocol/envelope';
+import type {
+  AdmissionFault,
+  AdmissionResults,
+  AdmissionWrite,
+  InviteRow,
+  VerifiedTicket,
+} from './port-admission.js';
 import type { BlobResults, BlobRow, BlobWrite } from './port-blobs.js';
 import type { RecordResults, RecordRow, RecordWrite } from './port-records.js';
 
@@ -70,6 +77,11 @@ export interface RegisterWrite {
   readonly prekeys: PrekeyUpload;
   /** Now, in minutes since 1970: whether a name that was given up may be taken again. */
   readonly minute: number;
+  /** Minute from which the name of an account that this one replaces may be taken again. */
+  readonly freeMinute: number;
+  /** SHA-256 of the invite that admits it, 32 bytes. */
+  readonly invite?: Bytes;
+  readonly ticket?: VerifiedTicket;
 }
 
 /** A new device list of an account. The signature has been checked. */
@@ -188,6 +200,7 @@ export type Write =
   | SweepWrite
   | ProbeWrite
   | PutPushWrite
+  | AdmissionWrite
   | RecordWrite
   | BlobWrite;
 
@@ -210,7 +223,7 @@ export interface PrekeyStock {
 }
 
 /** Outcome of a change, by its kind. */
-export interface WriteResults extends RecordResults, BlobResults {
+export interface WriteResults extends AdmissionResults, RecordResults, BlobResults {
   append:
     | { readonly kind: 'stored'; readonly placements: readonly Placement[] }
     | { readonly kind: 'mismatch'; readonly missing: number[]; readonly extra: number[] }
@@ -230,7 +243,13 @@ export interface WriteResults extends RecordResults, BlobResults {
   removeToken: { readonly kind: 'removed'; readonly wasThere: boolean };
   ack: { readonly kind: 'acked'; readonly count: number };
   register:
-    | { readonly kind: 'registered'; readonly mailbox: MailboxNo }
+    | {
+        readonly kind: 'registered';
+        readonly mailbox: MailboxNo;
+        /** Mailboxes of the account that made place. */
+        readonly removed: readonly MailboxNo[];
+      }
+    | { readonly kind: AdmissionFault }
     | { readonly kind: 'usernameTaken' }
     | { readonly kind: 'accountTaken' };
   putDevices:
@@ -280,6 +299,8 @@ export type ResultOf<W extends Write> = WriteResults[W['kind']];
 /** A device of an account. */
 export interface DeviceRow extends DeviceEntry {
   readonly mailbox: MailboxNo;
+  /** Day since 1970 of its last proof; 0 before the first. */
+  readonly seenDay: number;
 }
 
 /** What the relay knows of an account. */
@@ -289,6 +310,10 @@ export interface AccountRow {
   readonly signed: SignedDeviceList;
   readonly version: number;
   readonly devices: readonly DeviceRow[];
+  /** The operator lets nobody in. */
+  readonly isSuspended: boolean;
+  /** Bytes a mailbox of this account may hold; `undefined`: the relay's own limit. */
+  readonly mailboxBytesMax: number | undefined;
 }
 
 /** A delivery token or inlet. */
@@ -351,6 +376,8 @@ export interface StoreTotals {
 export interface MailboxQuota {
   readonly envelopesMax: number;
   readonly bytesMax: number;
+  /** Days without a proof after which nothing is stored for a device any more; absent: never. */
+  readonly idleDays?: number;
 }
 
 /**
@@ -397,6 +424,8 @@ export interface RelayStore {
   tokens(account: AccountId): Promise<readonly TokenRow[]>;
   /** @param key - SHA-256 of the blob's id. */
   blob(key: Uint8Array): Promise<BlobRow | undefined>;
+  /** Invites that are worth something, the first 1 000 to expire. */
+  invites(): Promise<readonly InviteRow[]>;
   totals(): Promise<StoreTotals>;
   /** Flush and release. */
   close(): Promise<void>;

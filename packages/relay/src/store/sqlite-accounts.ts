@@ -20,6 +20,8 @@ import type {
   SetUsernameWrite,
   WriteResults,
 } from './port.js';
+import type { SeenWrite, SetAccountWrite } from './port-admission.js';
+import { SqliteAdmissions } from './sqlite-admissions.js';
 
 interface AccountRecord {
   identity: Uint8Array;
@@ -27,6 +29,8 @@ interface AccountRecord {
   list_sig: Uint8Array;
   version: number;
   name: string | null;
+  suspended: number;
+  quota: number | null;
 }
 
 interface DeviceRecord {
@@ -34,6 +38,7 @@ interface DeviceRecord {
   dev: number;
   reg: number;
   auth_key: Uint8Array;
+  seen_day: number;
 }
 
 /** What belongs to a mailbox and is kept elsewhere. */
@@ -41,10 +46,13 @@ export interface MailboxContents {
   putPrekeys(mailbox: MailboxNo, prekeys: PrekeyUpload): void;
   /** Queue, prekeys and what is remembered of them. */
   drop(mailbox: MailboxNo): void;
+  /** What belongs to the account and to no mailbox. */
+  dropAccount(account: AccountId): void;
 }
 
 /** The accounts of one database. */
 export class SqliteAccounts {
+  readonly admissions: SqliteAdmissions;
   readonly #sql: AccountStatements;
   readonly #contents: MailboxContents;
   /** Accounts read lately, oldest first. Only this process writes, so an entry is dropped when changed. */
@@ -52,6 +60,7 @@ export class SqliteAccounts {
 
   constructor(db: Database.Database, contents: MailboxContents) {
     this.#sql = prepare(db);
+    this.admissions = new SqliteAdmissions(db);
     this.#contents = contents;
   }
 
@@ -94,17 +103,23 @@ export class SqliteAccounts {
       const device = repeatedRegistration(known, write);
       return device === undefined
         ? { kind: 'accountTaken' }
-        : { kind: 'registered', mailbox: device.mailbox };
+        : { kind: 'registered', mailbox: device.mailbox, removed: [] };
     }
+    const fault = this.admissions.judge(write);
+    if (fault !== undefined) return { kind: fault };
     if (write.username !== undefined) {
       if (!this.#isFree(write.username, write.minute)) return { kind: 'usernameTaken' };
       this.#sql.addUsername.run(write.username, write.account);
     }
+    const replaced = write.ticket?.replaces && this.admissions.accountOf(write.ticket.user);
+    const removed = replaced ? this.#remove(replaced, write.freeMinute) : [];
+    const quota = this.admissions.consume(write) ?? null;
+    const { account, identityKey, version } = write;
     const { list, signature } = write.signed;
-    this.#sql.addAccount.run(write.account, write.identityKey, list, signature, write.version);
+    this.#sql.addAccount.run(account, identityKey, list, signature, version, quota);
     const mailbox = this.#addDevice(write.account, write.entry);
     this.#contents.putPrekeys(mailbox, write.prekeys);
-    return { kind: 'registered', mailbox };
+    return { kind: 'registered', mailbox, removed };
   }
 
   putDevices(write: PutDevicesWrite): WriteResults['putDevices'] {
@@ -148,18 +163,43 @@ export class SqliteAccounts {
   }
 
   deleteAccount(write: DeleteAccountWrite): WriteResults['deleteAccount'] {
-    const known = this.get(write.account);
+    if (this.get(write.account) === undefined) return { kind: 'noAccount' };
+    return { kind: 'deleted', mailboxes: this.#remove(write.account, write.freeMinute) };
+  }
+
+  /** What an operator decides about an account. */
+  set(write: SetAccountWrite): WriteResults['setAccount'] {
+    const { account, isSuspended, mailboxBytesMax } = write;
+    const known = this.get(account);
     if (known === undefined) return { kind: 'noAccount' };
-    for (const { mailbox } of known.devices) this.#dropDevice(mailbox);
-    this.#freeName(known.username, write.freeMinute);
-    this.#sql.dropAccount.run(write.account);
-    this.#cache.delete(idKey(write.account));
-    return { kind: 'deleted', mailboxes: known.devices.map(({ mailbox }) => mailbox) };
+    if (isSuspended !== undefined) this.#sql.setSuspended.run(Number(isSuspended), account);
+    if (mailboxBytesMax !== undefined) this.#sql.setQuota.run(mailboxBytesMax, account);
+    this.#cache.delete(idKey(account));
+    return { kind: 'set', mailboxes: known.devices.map(({ mailbox }) => mailbox) };
+  }
+
+  seen({ account, mailbox, day }: SeenWrite): WriteResults['seen'] {
+    this.#sql.setSeen.run(day, mailbox);
+    this.#cache.delete(idKey(account));
+    return { kind: 'noted' };
+  }
+
+  #remove(account: AccountId, freeMinute: number): readonly MailboxNo[] {
+    const known = this.get(account);
+    const mailboxes = known?.devices.map(({ mailbox }) => mailbox) ?? [];
+    for (const mailbox of mailboxes) this.#dropDevice(mailbox);
+    this.#freeName(known?.username, freeMinute);
+    this.admissions.forget(account);
+    this.#contents.dropAccount(account);
+    this.#sql.dropAccount.run(account);
+    this.#cache.delete(idKey(account));
+    return mailboxes;
   }
 
   /** Names whose time is over may be taken again: forget that they were used. */
   sweep(minute: number): void {
     this.#sql.sweepFreed.run(minute);
+    this.admissions.sweep(minute);
   }
 
   #isFree(username: string, minute: number): boolean {
@@ -198,7 +238,10 @@ export class SqliteAccounts {
         device: device.dev,
         registrationId: device.reg,
         authKey: copyBytes(device.auth_key),
+        seenDay: device.seen_day,
       })),
+      isSuspended: row.suspended !== 0,
+      mailboxBytesMax: row.quota ?? undefined,
     };
   }
 }
@@ -208,17 +251,20 @@ type AccountStatements = ReturnType<typeof prepare>;
 function prepare(db: Database.Database) {
   return {
     account: db.prepare<[Uint8Array], AccountRecord>(
-      'SELECT identity, list, list_sig, version, name FROM account LEFT JOIN username ON username.account = account.id WHERE id = ?',
+      'SELECT identity, list, list_sig, version, name, suspended, quota FROM account LEFT JOIN username ON username.account = account.id WHERE id = ?',
     ),
     devices: db.prepare<[Uint8Array], DeviceRecord>(
-      'SELECT rid, dev, reg, auth_key FROM device WHERE account = ? ORDER BY dev',
+      'SELECT rid, dev, reg, auth_key, seen_day FROM device WHERE account = ? ORDER BY dev',
     ),
     lookup: db.prepare<[string], { account: Uint8Array }>(
       'SELECT account FROM username WHERE name = ?',
     ),
-    addAccount: db.prepare<[Uint8Array, Uint8Array, Uint8Array, Uint8Array, number]>(
-      'INSERT INTO account (id, identity, list, list_sig, version) VALUES (?, ?, ?, ?, ?)',
+    addAccount: db.prepare<[Uint8Array, Uint8Array, Uint8Array, Uint8Array, number, number | null]>(
+      'INSERT INTO account (id, identity, list, list_sig, version, quota) VALUES (?, ?, ?, ?, ?, ?)',
     ),
+    setSuspended: db.prepare<[number, Uint8Array]>('UPDATE account SET suspended = ? WHERE id = ?'),
+    setQuota: db.prepare<[number | null, Uint8Array]>('UPDATE account SET quota = ? WHERE id = ?'),
+    setSeen: db.prepare<[number, number]>('UPDATE device SET seen_day = ? WHERE rid = ?'),
     dropAccount: db.prepare<[Uint8Array]>('DELETE FROM account WHERE id = ?'),
     addUsername: db.prepare<[string, Uint8Array]>(
       'INSERT INTO username (name, account) VALUES (?, ?)',

@@ -6,6 +6,7 @@
 import type { AccountId } from '@qasid/protocol/envelope';
 import type Database from 'better-sqlite3';
 import { checkAddressing } from '../protocol/addressing.js';
+import { isIdle, quotaOf } from './account-rules.js';
 import { MailboxMemory } from './mailbox-memory.js';
 import {
   type AccountRow,
@@ -31,6 +32,7 @@ import {
   type Write,
   type WriteResults,
 } from './port.js';
+import type { InviteRow } from './port-admission.js';
 import type { BlobRow } from './port-blobs.js';
 import type { RecordRow } from './port-records.js';
 import { epochOf } from './sqlite-backup.js';
@@ -105,6 +107,7 @@ export class SqliteEngine {
         this.#queue.deleteThrough(mailbox, Number.MAX_SAFE_INTEGER, this.#memory.queued(mailbox));
         this.#memory.dropped(mailbox);
       },
+      dropAccount: (account) => this.#blobs.dropAccount(account),
     });
     // Everything up to the mark may have been used before a crash: start above it.
     this.#nextSeq = (this.#sql.reserved.get()?.v ?? 0) + 1;
@@ -196,6 +199,10 @@ export class SqliteEngine {
     return this.#push.get(mailbox);
   }
 
+  invites(): readonly InviteRow[] {
+    return this.#accounts.admissions.list();
+  }
+
   totals(): StoreTotals {
     return {
       ...this.#accounts.totals,
@@ -226,13 +233,13 @@ export class SqliteEngine {
       case 'ack':
         return this.#ack(write);
       case 'register':
+        if (write.ticket?.replaces) this.#mustTruncate = true;
         return this.#accounts.register(write);
       case 'putDevices':
         return this.#accounts.putDevices(write);
       case 'setUsername':
         return this.#accounts.setUsername(write);
       case 'deleteAccount':
-        this.#blobs.dropAccount(write.account);
         this.#mustTruncate = true;
         return this.#accounts.deleteAccount(write);
       case 'putPrekeys':
@@ -246,6 +253,14 @@ export class SqliteEngine {
       case 'probe':
         this.#sql.probe.run(write.value);
         return { kind: 'probed' };
+      case 'addInvite':
+        return this.#accounts.admissions.add(write);
+      case 'dropInvite':
+        return this.#accounts.admissions.drop(write);
+      case 'setAccount':
+        return this.#accounts.set(write);
+      case 'seen':
+        return this.#accounts.seen(write);
       case 'putRecord':
       case 'deleteRecord':
       case 'touchRecord':
@@ -265,22 +280,33 @@ export class SqliteEngine {
     const plan: {
       readonly part: AppendWrite['parts'][number];
       readonly mailbox: number;
-      readonly isRepeat: boolean;
+      /** Not stored: we have it, or nobody has come for this device in a long time. */
+      readonly isPassed: boolean;
     }[] = [];
+    const quota = quotaOf(account, this.#quota);
+    let idle = 0;
     for (const part of write.parts) {
-      const mailbox = account.devices.find(({ device }) => device === part.device)?.mailbox ?? 0;
+      const row = account.devices.find(({ device }) => device === part.device);
+      const mailbox = row?.mailbox ?? 0;
+      if (row && isIdle(row, write.minute, quota)) {
+        idle++;
+        plan.push({ part, mailbox, isPassed: true });
+        continue;
+      }
       const repeat = this.#judgeRepeat(mailbox, write.sender, part);
       if (repeat === 'conflict') return { kind: 'conflict' };
-      const isRepeat = repeat === 'repeat';
-      if (!isRepeat && !this.#memory.hasRoom(mailbox, part.body.length, this.#quota)) {
+      const isPassed = repeat === 'repeat';
+      if (!isPassed && !this.#memory.hasRoom(mailbox, part.body.length, quota)) {
         return { kind: 'full' };
       }
-      plan.push({ part, mailbox, isRepeat });
+      plan.push({ part, mailbox, isPassed });
     }
+    // Somebody has to be there: an account nobody comes back to takes nothing.
+    if (idle > 0 && idle === plan.length) return { kind: 'full' };
     const nowMs = this.#monotonicMs();
     const placements: Placement[] = [];
-    for (const { part, mailbox, isRepeat } of plan) {
-      if (isRepeat) {
+    for (const { part, mailbox, isPassed } of plan) {
+      if (isPassed) {
         placements.push({ mailbox, seq: 0, previousSeq: 0 });
         continue;
       }

@@ -23,6 +23,7 @@ export type WorkerCall =
   | { readonly method: 'record'; readonly key: Uint8Array }
   | { readonly method: 'token'; readonly tokenId: Uint8Array }
   | { readonly method: 'tokens'; readonly account: Parameters<SqliteEngine['tokens']>[0] }
+  | { readonly method: 'invites' }
   | { readonly method: 'totals' }
   | { readonly method: 'close' };
 
@@ -79,6 +80,8 @@ function perform(
       return engine.token(call.tokenId);
     case 'tokens':
       return engine.tokens(call.account);
+    case 'invites':
+      return engine.invites();
     case 'totals':
       return engine.totals();
     case 'close':

@@ -35,6 +35,7 @@ export function openSqliteStore(options: EngineOptions): OpenedStore {
     record: (key) => run(() => engine.record(key)),
     token: (id) => run(() => engine.token(id)),
     tokens: (account) => run(() => engine.tokens(account)),
+    invites: () => run(() => engine.invites()),
     totals: () => run(() => engine.totals()),
     close: () => run(() => engine.close()),
   };

@@ -137,6 +137,10 @@ class WorkerStore implements RelayStore {
     return this.#call({ method: 'tokens', account });
   }
 
+  invites(): ReturnType<RelayStore['invites']> {
+    return this.#call({ method: 'invites' });
+  }
+
   totals(): ReturnType<RelayStore['totals']> {
     return this.#call({ method: 'totals' });
   }

@@ -413,7 +413,9 @@ function scenarios(t: Test, options: RelayOptions): void {
     const confirmed = codes.flatMap((code, index) => (code === 'CONFIRMED' ? [`n${index}`] : []));
     for (const body of confirmed) t.ok(b.bodies().includes(body), body);
     for (const name of readdirSync(directory)) {
-      t.equal(statSync(join(directory, name)).mode & 0o777, 0o600, name);
+      const { mode } = statSync(join(directory, name));
+      const isDirectory = statSync(join(directory, name)).isDirectory();
+      t.equal(mode & 0o777, isDirectory ? 0o700 : 0o600, name);
     }
     t.equal(statSync(directory).mode & 0o777, 0o700);
   });

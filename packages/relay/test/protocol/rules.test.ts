@@ -10,6 +10,13 @@ import {
   type ConnectionState,
   judgeCredit,
 } from '#src/protocol/connection.js';
+import {
+  fadeLevel,
+  raiseLevel,
+  WORK_BITS_HIGH,
+  WORK_BITS_LOW,
+  workBits,
+} from '#src/protocol/work.js';
 import { BucketTable, takeTokens, tokensAt } from '#src/protocol/quota.js';
 import { networkPrefix } from '#src/service/context.js';
 
@@ -182,4 +189,25 @@ t.test('what may be asked before a proof, and what never after it', async (t) =>
   t.equal(admit(authorised, end, 1).kind, 'close', 'an open socket is no fresh proof');
   t.equal(admit(greeting, { kind: 'setUsername' }, 1).kind, 'refuse');
   t.equal(admit(authorised, { kind: 'setUsername' }, 1).kind, 'run');
+});
+
+t.test('ATK-I14 work grows with registrations, within its bounds, and fades', async (t) => {
+  let level = { count: 0, atMs: 0 };
+  t.equal(workBits(level, 0), WORK_BITS_LOW);
+  let before = WORK_BITS_LOW;
+  for (let index = 0; index < 100_000; index++) {
+    level = raiseLevel(level, index);
+    const bits = workBits(level, index);
+    if (bits < before || bits > WORK_BITS_HIGH) t.fail(`${bits} after ${before}`);
+    before = bits;
+  }
+  t.equal(before, WORK_BITS_HIGH, 'a flood pays the most');
+  const hour = 60 * 60 * 1000;
+  t.equal(workBits(level, 3 * hour), WORK_BITS_LOW, 'and is forgotten');
+  const class_ = Array.from({ length: 31 }).reduce<typeof level>((now) => raiseLevel(now, 0), {
+    count: 0,
+    atMs: 0,
+  });
+  t.equal(workBits(class_, 0), WORK_BITS_LOW, 'a school class pays nothing extra');
+  t.strictSame(fadeLevel({ count: 8, atMs: 5 }, 0), { count: 8, atMs: 0 }, 'time going backwards');
 });

@@ -188,6 +188,8 @@ export async function benchRelay(
       logLevel: 'silent',
       // Tests send short texts: what padding is for has tests of its own.
       requirePadding: false,
+      // Nobody here wants to compute for a tenth of a second.
+      registrationWork: 'off',
       // Nobody can connect, whatever address a test names.
       iKnow: Object.keys(DANGERS) as (keyof typeof DANGERS)[],
       ...options,

@@ -120,6 +120,15 @@ export function sendOp(to: Person, ...parts: readonly SendPart[]): RequestOp {
   };
 }
 
+/** What a registration may bring. */
+export type RegisterOptions = {
+  username?: string;
+  prekeys?: PrekeyUpload;
+  invite?: Bytes;
+  ticket?: string;
+  work?: Bytes;
+};
+
 /** One socket. */
 export class TestClient {
   readonly events: RelayEvent[] = [];
@@ -185,7 +194,7 @@ export class TestClient {
   static async register(
     url: string,
     person: Person,
-    options: { username?: string; prekeys?: PrekeyUpload } = {},
+    options: RegisterOptions = {},
   ): Promise<TestClient> {
     const client = await TestClient.connect(url);
     const answer = await client.registerAs(person, options);
@@ -217,10 +226,7 @@ export class TestClient {
     return this.ask({ kind: 'auth', account, device, signature, version: 1 });
   }
 
-  registerAs(
-    person: Person,
-    options: { username?: string; prekeys?: PrekeyUpload } = {},
-  ): Promise<ResponseItem> {
+  registerAs(person: Person, options: RegisterOptions = {}): Promise<ResponseItem> {
     const { challenge } = this;
     if (!challenge) throw new Error('no challenge');
     const { relayId, nonce } = challenge;
@@ -229,14 +235,15 @@ export class TestClient {
       person.auth.secret,
       registerSigningInput(provider, { relayId, nonce, account, device, devices }),
     );
+    const { prekeys = fakePrekeys(3), ...admission } = options;
     return this.ask({
       kind: 'register',
       account,
       identityKey: person.identity.public,
-      ...(options.username !== undefined && { username: options.username }),
+      ...admission,
       devices,
       device,
-      prekeys: options.prekeys ?? fakePrekeys(3),
+      prekeys,
       signature,
       version: 1,
     });

@@ -106,6 +106,10 @@ export class FaultyStore implements RelayStore {
     return this.inner.record(key);
   }
 
+  invites(): ReturnType<RelayStore['invites']> {
+    return this.inner.invites();
+  }
+
   totals(): ReturnType<RelayStore['totals']> {
     return this.inner.totals();
   }

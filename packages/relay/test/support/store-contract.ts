@@ -18,6 +18,7 @@ export interface Adapter {
   open(options: {
     envelopesMax?: number;
     bytesMax?: number;
+    idleDays?: number;
     nowMs?: () => number;
   }): Promise<RelayStore>;
   /** Close the store and open what it left; `undefined` when it keeps nothing. */
@@ -34,6 +35,7 @@ export function registerWrite(person: Person, more: Partial<RegisterWrite> = {})
     entry: deviceEntry(person),
     prekeys: fakePrekeys(3),
     minute: 100,
+    freeMinute: 200,
     ...more,
   };
 }
@@ -123,7 +125,7 @@ export function storeContract(t: Test, adapter: Adapter): void {
     t.equal(row?.username, 'alice');
     t.strictSame(row?.signed, alice.devices);
     t.equal(row?.version, 1);
-    t.strictSame(row?.devices, [{ ...deviceEntry(alice), mailbox }]);
+    t.strictSame(row?.devices, [{ ...deviceEntry(alice), mailbox, seenDay: 0 }]);
     t.strictSame(await store.lookup('alice'), alice.account);
     t.equal(await store.lookup('nobody'), undefined);
     t.match(await store.totals(), { accounts: 1, devices: 1, envelopes: 0, bytes: 0 });

@@ -73,6 +73,7 @@ t.test('native code and drivers stay behind their ports', async (t) => {
     'better-sqlite3': /^store\/|^inspect\.ts$/,
     aws4fetch: /^blobs\/s3/,
     pino: /^observe\/|^main\.ts$/,
+    jose: /^service\/tickets\.ts$/,
     'prom-client': /^observe\//,
     'web-push': /^push\/web-push\.ts$/,
     'request-filtering-agent': /^push\/web-push\.ts$/,
