@@ -45,6 +45,8 @@ export class GroupCommit {
   /** When the oldest change in the queue came. */
   #waitingSinceMs = 0;
   #isRunning = false;
+  /** When the commit that runs, or the last one, began. */
+  #startedMs = 0;
   #isScheduled = false;
   #lastAppends = 0;
   #ackTimer: Cancel | undefined;
@@ -59,7 +61,9 @@ export class GroupCommit {
 
   /** Whether new sends should be turned away for now. Acknowledgements are still taken. */
   get isFull(): boolean {
-    return this.#queuedParts >= QUEUE_PARTS_MAX || this.#queuedBytes >= QUEUE_BYTES_MAX;
+    if (this.#queuedParts >= QUEUE_PARTS_MAX || this.#queuedBytes >= QUEUE_BYTES_MAX) return true;
+    // A disk that hangs: who waits behind it would wait for nothing but a late answer.
+    return this.#isRunning && this.#clock.monotonicMs() - this.#startedMs >= COMMIT_HANGS_MS;
   }
 
   /** Whether nothing will be written any more. */
@@ -133,6 +137,7 @@ export class GroupCommit {
     this.#ackTimer = undefined;
     this.#isRunning = true;
     const startedMs = this.#clock.monotonicMs();
+    this.#startedMs = startedMs;
     // What stays behind is counted from here: it came in the same burst.
     this.#waitingSinceMs = startedMs;
     void this.#commit(batch).then(() => {
@@ -292,6 +297,9 @@ const BATCH_BYTES_MAX = 1_048_576;
 /** Waiting for a commit. Lower: `BUSY` in short bursts. Higher: memory, and answers that come too late. */
 const QUEUE_PARTS_MAX = 20_000;
 const QUEUE_BYTES_MAX = 33_554_432;
+
+/** A commit that takes longer hangs. Lower: a busy disk turns sends away. Higher: they pile up behind it. */
+const COMMIT_HANGS_MS = 2_000;
 
 /** After a batch of more than this many envelopes, wait this long for more, in milliseconds. */
 const GATHER_ABOVE = 64;
