@@ -21,7 +21,7 @@ export type WorkerCall =
   | { readonly method: 'prekeyCounts' | 'pushTarget'; readonly mailbox: number }
   | { readonly method: 'blob'; readonly key: Uint8Array }
   | { readonly method: 'record'; readonly key: Uint8Array }
-  | { readonly method: 'token'; readonly tokenId: Uint8Array }
+  | { readonly method: 'lookUpTokens'; readonly ids: readonly Uint8Array[] }
   | { readonly method: 'tokens'; readonly account: Parameters<SqliteEngine['tokens']>[0] }
   | { readonly method: 'invites' }
   | { readonly method: 'totals' }
@@ -76,8 +76,8 @@ function perform(
       return engine.blob(call.key);
     case 'record':
       return engine.record(call.key);
-    case 'token':
-      return engine.token(call.tokenId);
+    case 'lookUpTokens':
+      return call.ids.map((id) => engine.token(id));
     case 'tokens':
       return engine.tokens(call.account);
     case 'invites':

@@ -9,8 +9,10 @@ import { RelayError } from '../errors.js';
 import {
   FatalStoreError,
   type MailboxNo,
+  NO_TOKEN,
   type Placed,
   type RelayStore,
+  type TokenLookup,
   type Write,
 } from './port.js';
 import type { EngineOptions } from './sqlite-engine.js';
@@ -78,6 +80,11 @@ class WorkerStore implements RelayStore {
   readonly #events: WorkerEvents;
   #worker: Worker;
   #waiting = new Map<number, Waiting>();
+  #lookups: {
+    readonly tokenId: Uint8Array;
+    readonly resolve: (found: TokenLookup) => void;
+    readonly reject: (error: StoreError) => void;
+  }[] = [];
   #nextId = 1;
   #state: 'up' | 'restarting' | 'closing' | 'gone' = 'up';
   #restarts = 0;
@@ -130,7 +137,25 @@ class WorkerStore implements RelayStore {
   }
 
   token(tokenId: Uint8Array): ReturnType<RelayStore['token']> {
-    return this.#call({ method: 'token', tokenId });
+    return new Promise((resolve, reject) => {
+      this.#lookups.push({ tokenId, resolve, reject });
+      // Every anonymous send needs one: those of a turn go over together, as the commits do.
+      if (this.#lookups.length === 1) setImmediate(() => this.#lookUp());
+    });
+  }
+
+  #lookUp(): void {
+    const lookups = this.#lookups;
+    this.#lookups = [];
+    const ids = lookups.map(({ tokenId }) => tokenId);
+    this.#call<readonly TokenLookup[]>({ method: 'lookUpTokens', ids }).then(
+      (found) => {
+        for (const [index, { resolve }] of lookups.entries()) resolve(found[index] ?? NO_TOKEN);
+      },
+      (error: StoreError) => {
+        for (const { reject } of lookups) reject(error);
+      },
+    );
   }
 
   tokens(account: AccountId): ReturnType<RelayStore['tokens']> {
