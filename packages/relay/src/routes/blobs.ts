@@ -148,6 +148,7 @@ export class BlobRoute {
     if (range.kind === 'unsatisfiable') {
       return this.#refuse(exchange, 416, 'RANGE', { 'content-range': `bytes */${size}` });
     }
+    if (this.#context.isDraining) return this.#refuse(exchange, 503, 'DRAINING', retry(2_000));
     const { start, end } = partOf(range, size);
     const wait = this.#paceReads(exchange, id, end - start);
     if (wait > 0) return this.#refuse(exchange, 429, 'RATE_LIMITED', retry(wait));

@@ -21,6 +21,7 @@ import {
   askBlob,
   askRoom,
   base64url,
+  blobUrl,
   download,
   offsetOf,
   patch,
@@ -217,6 +218,52 @@ t.test('bytes without a row are found and removed; rows without bytes are 404', 
   while (left().length > 1 && Date.now() < ended) await new Promise((r) => setTimeout(r, 20));
   t.equal(left().length, 1, 'the orphan is gone');
   t.equal((await download(kept.url)).status, 200);
+});
+
+t.test('an upload under way when the relay goes down is kept as far as it came', async (t) => {
+  const directory = folder(t);
+  const relay = await relayFor(t, {}, {}, directory);
+  const alice = await member(relay);
+  const bytes = provider.randomBytes(600_000);
+  const blob = await reserve(relay.url, alice, bytes.length);
+  let pushMore: (() => void) | undefined;
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(bytes.subarray(0, 400_000)),
+    // The rest never comes.
+    pull: () =>
+      new Promise<void>((resolve) => {
+        pushMore = resolve;
+      }),
+  });
+  const running = fetch(blob.url, {
+    method: 'PATCH',
+    headers: {
+      'tus-resumable': '1.0.0',
+      'qasid-ticket': blob.ticket,
+      'upload-offset': '0',
+      'content-type': 'application/offset+octet-stream',
+    },
+    body,
+    duplex: 'half',
+  } as RequestInit).then(
+    ({ status }) => status,
+    () => 503,
+  );
+  const written = (): boolean =>
+    readdirSync(join(directory, 'blobs'), { recursive: true, encoding: 'utf8' }).some(
+      (file) => statSync(join(directory, 'blobs', file)).size >= 300_000,
+    );
+  const ended = Date.now() + 30_000;
+  while (!written() && Date.now() < ended) await new Promise((r) => setTimeout(r, 10));
+  await relay.close();
+  t.equal(await running, 503);
+  pushMore?.();
+  const again = await relayFor(t, {}, {}, directory);
+  const at = { ...blob, url: blobUrl(again.url, blob.id) };
+  const offset = await offsetOf(at);
+  t.ok(offset >= 300_000 && offset <= 400_000, `${offset}`);
+  t.equal((await patch(at, offset, bytes.subarray(offset))).status, 204);
+  t.ok(equal((await download(at.url)).bytes, bytes));
 });
 
 t.test('deleted while it comes in: nothing of it stays', async (t) => {
