@@ -12,12 +12,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PACKAGE = fileURLToPath(new URL('../packages/protocol/', import.meta.url));
+const SPEC = fileURLToPath(new URL('../spec/', import.meta.url));
 const VECTORS = fileURLToPath(new URL('../test-vectors/', import.meta.url));
 
 const groups = 'scenario/groups.test.js';
 const sealed = 'scenario/sealed-sender.test.js';
 const handshake = 'scenario/handshake-attacks.test.js';
 const messages = 'scenario/message-attacks.test.js';
+const budget = 'scenario/handshake-budget.test.js';
+const thief = 'scenario/stolen-keys.test.js';
 const sessions = 'scenario/sessions.test.js';
 const keys = 'unit/identity-prekeys.test.js';
 const files = 'unit/attachments.test.js';
@@ -81,6 +84,20 @@ const MUTANTS = [
     handshake,
   ],
   [
+    'B10',
+    'pqxdh.js',
+    '...secrets);\n    const keys',
+    '...secrets.slice(1));\n    const keys',
+    thief,
+  ],
+  [
+    'B10',
+    'pqxdh.js',
+    '...secrets);\n    const keys',
+    '...secrets.toSpliced(1, 1));\n    const keys',
+    thief,
+  ],
+  [
     'B12',
     'memory-store.js',
     'firstUse === true && known !== undefined',
@@ -94,6 +111,9 @@ const MUTANTS = [
     'if (false) {',
     handshake,
   ],
+  ['B15', 'operations.js', 'this.#handshakes.check(remote.name, firstUse, nowMs);', ';', budget],
+  ['B15', 'operations-budget.js', '(stranger && this.#strangers.spent(nowMs))', 'false', budget],
+  ['B15', 'operations-budget.js', '(own?.spent(nowMs) ?? false)', 'false', budget],
   [
     'C01',
     'double-ratchet.js',
@@ -217,6 +237,7 @@ for (const name of ['dist', 'dist-test', 'package.json', 'src']) {
 }
 symlinkSync(join(PACKAGE, 'node_modules'), join(root, 'node_modules'));
 symlinkSync(VECTORS, join(copy, 'test-vectors'));
+symlinkSync(SPEC, join(copy, 'spec'));
 
 function run(test) {
   return spawnSync(process.execPath, [join(root, 'dist-test', test)], {

@@ -137,6 +137,7 @@ export class TrustError extends QasidError {
 export type LimitErrorCode =
   | 'LIMIT_CHAIN_INDEX'
   | 'LIMIT_FORWARD_JUMPS'
+  | 'LIMIT_HANDSHAKES'
   | 'LIMIT_FRAME_SIZE'
   | 'LIMIT_ENVELOPE_SIZE'
   | 'LIMIT_RATE'

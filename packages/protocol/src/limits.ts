@@ -35,6 +35,25 @@ export const FORWARD_BUDGET_REFILL_PER_SECOND = 20_000;
  *  an attack. Higher: an attack costs more once the budget is spent. Spec 08. */
 export const FORWARD_STEPS_ALWAYS = 2_000;
 
+/** Failed handshakes of one account before its next ones are refused. Lower: an honest account whose devices
+ *  lost their state is refused sooner. Higher: each account of a forger buys that many agreements and KEM
+ *  operations, about 2 ms each. Spec 08. */
+export const HANDSHAKE_BUDGET_SENDER = 10;
+
+/** Failed handshakes of that account forgiven per minute. As above. Spec 08. */
+export const HANDSHAKE_BUDGET_SENDER_PER_MINUTE = 6;
+
+/** Failed handshakes of all strangers together before new strangers are refused. Lower: a few forgers with
+ *  several accounts keep strangers out. Higher: they take more time from us, about 0.2 s at once. Spec 08. */
+export const HANDSHAKE_BUDGET_STRANGERS = 100;
+
+/** Failed handshakes of strangers forgiven per minute, about 0.3 % of one core. As above. Spec 08. */
+export const HANDSHAKE_BUDGET_STRANGERS_PER_MINUTE = 100;
+
+/** Accounts whose failed handshakes are remembered. Lower: a forger with many accounts is forgotten sooner;
+ *  the budget of strangers still holds. Higher: memory. Spec 08. */
+export const HANDSHAKE_BUDGET_ACCOUNTS = 1_024;
+
 /** Decoded records that `Operations` keeps in memory. Lower: more decoding. Higher: more secrets in memory
  *  at once, about 10 kB each. Spec 08. */
 export const MAX_CACHED_RECORDS = 256;

@@ -47,3 +47,8 @@ export class Draft {
     };
   }
 }
+
+/** By code, not class: the adapter may come with another copy of this package. */
+export function hasCode(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
+}

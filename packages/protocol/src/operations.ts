@@ -16,8 +16,8 @@ import {
   VerificationError,
 } from './errors.js';
 import { MAX_CACHED_RECORDS, MAX_CONFLICT_RETRIES } from './limits.js';
-import { ForwardBudget } from './operations-budget.js';
-import { Draft, type Loaded } from './operations-draft.js';
+import { ForwardBudget, HandshakeBudget } from './operations-budget.js';
+import { Draft, hasCode, type Loaded } from './operations-draft.js';
 import { AddressLocks } from './operations-locks.js';
 import type {
   DecryptedMessage,
@@ -87,6 +87,7 @@ export class Operations<Extra = unknown> {
   readonly #cache = new Map<string, Loaded>();
   readonly #locks = new AddressLocks();
   readonly #budget = new ForwardBudget();
+  readonly #handshakes = new HandshakeBudget();
   /** Versions that running operations work on; the locks give each address one operation. */
   readonly #inUse = new Map<string, number>();
   #identity: Promise<KeyPair> | undefined;
@@ -182,7 +183,8 @@ export class Operations<Extra = unknown> {
    * @throws VerificationError `VERIFY_DECRYPTION` for every message that no session opens, whatever the
    * cause; `VERIFY_DOWNGRADE`, `VERIFY_BASE_KEY`, `VERIFY_KEY_AGREEMENT`, `VERIFY_IDENTITY_MISMATCH` for
    * handshakes that are refused.
-   * @throws LimitError `LIMIT_FORWARD_JUMPS` for a far jump shortly after forged ones; nothing was tried.
+   * @throws LimitError `LIMIT_FORWARD_JUMPS` for a far jump shortly after forged ones, `LIMIT_HANDSHAKES` for a
+   * handshake shortly after failed ones; nothing was tried, and later it can be opened.
    * @throws TrustError `TRUST_IDENTITY_CHANGED`; nothing is stored, so the message can be opened later.
    * @throws StoreError from the store; nothing is stored, and nothing was given out.
    *
@@ -260,6 +262,8 @@ export class Operations<Extra = unknown> {
     // A late message of a known session needs no prekeys: its one-time prekey is gone already.
     const newSession = !isKnownSession(record, message);
     const accept = newSession ? await this.#loadAcceptKeys(message) : undefined;
+    // ATK-B15: from here on it is agreements and a KEM, for whatever a stranger sends.
+    if (newSession) this.#handshakes.check(remote.name, firstUse, nowMs);
     const forwardStepsMax = this.#budget.available(nowMs);
     const input = { ...ends, message, accept, forwardStepsMax };
     let plaintext: Bytes;
@@ -268,6 +272,9 @@ export class Operations<Extra = unknown> {
     } catch (error) {
       if (error instanceof VerificationError) {
         this.#budget.spend(forwardStepsAtMost(message.message));
+      }
+      if (newSession && !(error instanceof LimitError)) {
+        this.#handshakes.spend(remote.name, firstUse, nowMs);
       }
       throw error;
     } finally {
@@ -446,7 +453,7 @@ export class Operations<Extra = unknown> {
         try {
           return await body();
         } catch (error) {
-          const outdated = (await this.#evictOutdated(remotes)) || isConflict(error);
+          const outdated = (await this.#evictOutdated(remotes)) || hasCode(error, 'STORE_CONFLICT');
           if (!outdated || attempt > MAX_CONFLICT_RETRIES) throw error;
         }
       }
@@ -482,14 +489,4 @@ function currentOf(record: SessionRecord): NonNullable<SessionRecord['current']>
 
 function noPreKey(kind: string, id: number | undefined): StateError {
   return new StateError('STATE_NO_PREKEY', `no ${kind} ${id}`);
-}
-
-/** By code, not class: the adapter may come with another copy of this package. */
-function isConflict(error: unknown): boolean {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'code' in error &&
-    error.code === 'STORE_CONFLICT'
-  );
 }
