@@ -19,6 +19,7 @@ const ENTRIES = [
   { folder: 'packages/protocol', entry: 'dist/index.d.ts', report: 'protocol' },
   { folder: 'packages/protocol', entry: 'dist/envelope/index.d.ts', report: 'envelope' },
   { folder: 'packages/protocol', entry: 'dist/libsignal/index.d.ts', report: 'libsignal' },
+  { folder: 'packages/protocol', entry: 'dist/vectors/index.d.ts', report: 'vectors' },
   { folder: 'packages/client-sdk', entry: 'dist/index.d.ts', report: 'client-sdk' },
   { folder: 'packages/client-sdk', entry: 'dist/node.d.ts', report: 'node' },
   { folder: 'packages/client-sdk', entry: 'dist/browser.d.ts', report: 'browser' },

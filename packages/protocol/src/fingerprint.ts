@@ -14,6 +14,7 @@ import { ProtoReader, ProtoWriter } from './wire/protobuf.js';
 export interface FingerprintParty {
   /** What names the account: in Qasid and for version 2, the service id in binary form. */
   readonly identifier: Uint8Array;
+  /** The account's, 33 bytes. */
   readonly identityKey: PublicKey;
 }
 

@@ -28,7 +28,9 @@ export interface EncryptedMessage {
 
 /** One opened message, safe to show: its key is gone from the durable state. */
 export interface DecryptedMessage {
+  /** As it was encrypted, without padding of ours; yours to keep or wipe. */
   readonly plaintext: Bytes;
+  /** The sender's identity key, 33 bytes: what authenticated this message. */
   readonly remoteIdentity: PublicKey;
   /** Whether this message started a session. */
   readonly newSession: boolean;

@@ -56,21 +56,25 @@ export interface KemPreKeyRecord {
 
 /** The public prekeys that one handshake needs. */
 export interface PreKeyBundle {
+  /** 0 to 2^32 - 1: tells an installation of the device from the one before. */
   readonly registrationId: number;
   /** 1 to 127. */
   readonly deviceId: number;
   /** Absent when the device has run out of one-time prekeys. */
   readonly preKey?: { readonly id: number; readonly public: PublicKey } | undefined;
+  /** `signature`: 64 bytes, by `identityKey` over the 33 bytes of `public`. */
   readonly signedPreKey: {
     readonly id: number;
     readonly public: PublicKey;
     readonly signature: Uint8Array;
   };
+  /** `signature`: 64 bytes, by `identityKey` over the 1569 bytes of `public`. */
   readonly kemPreKey: {
     readonly id: number;
     readonly public: KemPublicKey;
     readonly signature: Uint8Array;
   };
+  /** The account's, 33 bytes. Whoever gets a bundle from a relay must compare it with what they know. */
   readonly identityKey: PublicKey;
 }
 
@@ -103,6 +107,64 @@ export function generateKemPreKey(
   const keyPair = crypto.kyber1024KeyPair();
   const signature = signKey(crypto, identity, keyPair.public);
   return redacted({ id, keyPair, signature, timestampMs: nowMs });
+}
+
+/** A bundle and what its owner must store to answer it. */
+export interface GeneratedBundle {
+  /** Public: for whoever wants to write to this device, once. */
+  readonly bundle: PreKeyBundle;
+  /** For `commit` of the store, before `bundle` is given out. The records are secret. */
+  readonly changes: {
+    readonly preKeys: readonly { readonly id: number; readonly record: Bytes }[];
+    readonly signedPreKeys: readonly { readonly id: number; readonly record: Bytes }[];
+    readonly kemPreKeys: readonly {
+      readonly id: number;
+      readonly record: Bytes;
+      readonly kind: 'one-time';
+    }[];
+  };
+}
+
+/**
+ * A fresh prekey of each kind under one id, as a bundle: a device's first ones, or a trial. Who publishes
+ * prekeys in numbers makes each kind by itself.
+ *
+ * @param device - `id`: 0 to 2^32 - 1, unused; `registrationId` and `deviceId` of the device; `nowMs`:
+ *   milliseconds since 1970.
+ * @throws UsageError `USAGE_RANGE` for an id out of range.
+ *
+ * Source: 03 §2 and §4.
+ */
+export function generatePreKeyBundle(
+  crypto: CryptoProvider,
+  identity: KeyPair,
+  device: {
+    readonly id: number;
+    readonly registrationId: number;
+    readonly deviceId: number;
+    readonly nowMs: number;
+  },
+): GeneratedBundle {
+  const { id, registrationId, deviceId, nowMs } = device;
+  const preKey = generatePreKey(crypto, id);
+  const signed = generateSignedPreKey(crypto, identity, id, nowMs);
+  const kem = generateKemPreKey(crypto, identity, id, nowMs);
+  const bundle: PreKeyBundle = {
+    registrationId,
+    deviceId,
+    identityKey: identity.public,
+    preKey: { id, public: preKey.keyPair.public },
+    signedPreKey: { id, public: signed.keyPair.public, signature: signed.signature },
+    kemPreKey: { id, public: kem.keyPair.public, signature: kem.signature },
+  };
+  verifyBundle(crypto, bundle);
+  const changes: GeneratedBundle['changes'] = {
+    preKeys: [{ id, record: encodePreKeyRecord(preKey) }],
+    signedPreKeys: [{ id, record: encodeSignedPreKeyRecord(signed) }],
+    kemPreKeys: [{ id, record: encodeKemPreKeyRecord(kem), kind: 'one-time' }],
+  };
+  wipe(preKey.keyPair.secret, signed.keyPair.secret, kem.keyPair.secret);
+  return { bundle, changes };
 }
 
 /**

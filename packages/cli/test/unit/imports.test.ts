@@ -40,7 +40,7 @@ t.test('no cycles', async (t) => {
   t.equal(findCycle(graph)?.join(' > '), undefined);
 });
 
-t.test('libsignal-client is imported by interop/ and bench/ and by nothing else', async (t) => {
+t.test('ATK-K06 libsignal-client is imported by interop/ and bench/ and by nothing else', async (t) => {
   const blackBox = '@signalapp/libsignal-client';
   const outside = filesBelow(`${repositoryRoot}packages`, (path: string) =>
     /\.(ts|mts|js|mjs)$/.test(path),

@@ -72,15 +72,35 @@ t.test('everything is at most 90 kB, gzip', async (t) => {
   t.ok(bytes <= 90 * KB, `${bytes} bytes`);
 });
 
-t.test('the package is at most 1 MB unpacked, and runs no script when installed', async (t) => {
+/** What npm would publish. */
+function packed(): { readonly unpackedSize: number; readonly files: readonly { path: string }[] } {
   const listing = execFileSync('npm', ['pack', '--dry-run', '--json'], {
     cwd: PACKAGE,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const [packed] = JSON.parse(listing) as { unpackedSize: number; files: { path: string }[] }[];
-  t.comment(`unpacked: ${packed!.unpackedSize} bytes in ${packed!.files.length} files`);
-  t.ok(packed!.unpackedSize <= 1_000_000, `${packed!.unpackedSize} bytes`);
+  return JSON.parse(listing)[0];
+}
+
+t.test('ATK-K05 the package is what its sources compile to, file by file', async (t) => {
+  const published = packed().files.map(({ path }) => path);
+  const sources = readdirSync(resolve(PACKAGE, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => `dist/${path.replaceAll('\\', '/').slice(0, -3)}`);
+  const expected = sources.flatMap((path) => [`${path}.d.ts`, `${path}.js`]);
+  // npm adds these by itself.
+  const beside = ['LICENSE', 'README.md', 'package.json'];
+  t.strictSame(
+    published.filter((path) => !beside.includes(path)).sort(),
+    expected.sort(),
+    'nothing more and nothing less',
+  );
+});
+
+t.test('the package is at most 1 MB unpacked, and runs no script when installed', async (t) => {
+  const { unpackedSize, files } = packed();
+  t.comment(`unpacked: ${unpackedSize} bytes in ${files.length} files`);
+  t.ok(unpackedSize <= 1_000_000, `${unpackedSize} bytes`);
   const manifest = JSON.parse(readFileSync(resolve(PACKAGE, 'package.json'), 'utf8')) as {
     scripts?: Record<string, string>;
   };

@@ -58,7 +58,7 @@ for (const [name, crypto, streams] of [
   });
 }
 
-t.test('a vector that is changed anywhere fails', async (t) => {
+t.test('ATK-K04 a vector that is changed anywhere fails', async (t) => {
   const operations = vectorOperations(nodeStreams);
   const [, vector] = [...all].find(([path]) => path.startsWith('pqxdh/pqxdh-accept.with-'))!;
   t.equal(await checkVector(nodeProvider, operations, vector), undefined);
@@ -84,7 +84,7 @@ t.test('each family has its schema', async (t) => {
   }
 });
 
-t.test('the generator writes the same files again, byte for byte', async (t) => {
+t.test('ATK-K04 the generator writes the same files again, byte for byte', async (t) => {
   const generator = resolve(ROOT, 'generate/dist/main.js');
   const printed = execFileSync(process.execPath, [generator, '--check'], { encoding: 'utf8' });
   t.match(printed, /^\d+ passed, 0 failed$/m, printed.trim());
