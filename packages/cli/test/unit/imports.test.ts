@@ -40,25 +40,28 @@ t.test('no cycles', async (t) => {
   t.equal(findCycle(graph)?.join(' > '), undefined);
 });
 
-t.test('ATK-K06 libsignal-client is imported by interop/ and bench/ and by nothing else', async (t) => {
-  const blackBox = '@signalapp/libsignal-client';
-  const outside = filesBelow(`${repositoryRoot}packages`, (path: string) =>
-    /\.(ts|mts|js|mjs)$/.test(path),
-  );
-  t.ok(outside.length > 20, `${outside.length} files`);
-  const text = new RegExp(`(from|import|require)\\s*\\(?\\s*['"]${blackBox}`);
-  for (const file of outside) {
-    const source = readFileSync(`${repositoryRoot}packages/${file}`, 'utf8');
-    if (text.test(source)) t.fail(`packages/${file} imports the black box`);
-  }
-  for (const name of filesBelow(repositoryRoot, (path: string) =>
-    /(^|\/)package\.json$/.test(path),
-  )) {
-    const manifest = readFileSync(`${repositoryRoot}${name}`, 'utf8');
-    const folder = name.split('/')[0] as string;
-    if (manifest.includes(blackBox)) {
-      t.ok(['interop', 'bench'].includes(folder), `${name} may depend on it`);
-      t.equal(JSON.parse(manifest).private, true, `${name} is private`);
+t.test(
+  'ATK-K06 libsignal-client is imported by interop/ and bench/ and by nothing else',
+  async (t) => {
+    const blackBox = '@signalapp/libsignal-client';
+    const outside = filesBelow(`${repositoryRoot}packages`, (path: string) =>
+      /\.(ts|mts|js|mjs)$/.test(path),
+    );
+    t.ok(outside.length > 20, `${outside.length} files`);
+    const text = new RegExp(`(from|import|require)\\s*\\(?\\s*['"]${blackBox}`);
+    for (const file of outside) {
+      const source = readFileSync(`${repositoryRoot}packages/${file}`, 'utf8');
+      if (text.test(source)) t.fail(`packages/${file} imports the black box`);
     }
-  }
-});
+    for (const name of filesBelow(repositoryRoot, (path: string) =>
+      /(^|\/)package\.json$/.test(path),
+    )) {
+      const manifest = readFileSync(`${repositoryRoot}${name}`, 'utf8');
+      const folder = name.split('/')[0] as string;
+      if (manifest.includes(blackBox)) {
+        t.ok(['interop', 'bench'].includes(folder), `${name} may depend on it`);
+        t.equal(JSON.parse(manifest).private, true, `${name} is private`);
+      }
+    }
+  },
+);
