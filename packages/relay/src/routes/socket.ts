@@ -35,13 +35,13 @@ import {
   toResponse,
 } from '../protocol/replies.js';
 import type { Proof } from '../service/accounts.js';
-import { Delivery } from '../service/delivery.js';
+import { Delivery, type DeliverySink } from '../service/delivery.js';
 import type { Services } from '../service/services.js';
 import type { Socket, SocketHandler } from '../transport/port.js';
 import { newChallenge } from './challenge.js';
 
 /** A client connection. */
-export class ClientConnection implements SocketHandler {
+export class ClientConnection implements SocketHandler, DeliverySink {
   readonly #services: Services;
   readonly #socket: Socket;
   readonly #addressKey: string;
@@ -71,7 +71,7 @@ export class ClientConnection implements SocketHandler {
     try {
       for (const item of decodeFrame(frame)) {
         if (item.kind !== 'request') {
-          this.#close('BAD_FRAME');
+          this.close('BAD_FRAME');
           return;
         }
         this.#request(item);
@@ -79,7 +79,7 @@ export class ClientConnection implements SocketHandler {
       }
     } catch (error) {
       if (isFrameError(error)) {
-        this.#close('BAD_FRAME');
+        this.close('BAD_FRAME');
         return;
       }
       this.#fault(error);
@@ -87,7 +87,7 @@ export class ClientConnection implements SocketHandler {
   }
 
   text(): void {
-    this.#close('BAD_FRAME');
+    this.close('BAD_FRAME');
   }
 
   drained(): void {
@@ -119,12 +119,12 @@ export class ClientConnection implements SocketHandler {
 
   /** The relay goes down: tell, and close when told to. */
   drain(afterMs: number): void {
-    this.#event({ kind: 'draining', afterMs });
+    this.event({ kind: 'draining', afterMs });
   }
 
   /** Close after what is under way. */
   end(reason: CloseReason): void {
-    this.#close(reason);
+    this.close(reason);
   }
 
   #request(item: RequestItem): void {
@@ -134,7 +134,7 @@ export class ClientConnection implements SocketHandler {
     const admission = admit(this.#state, op, clock.monotonicMs());
     switch (admission.kind) {
       case 'close':
-        this.#close(admission.reason);
+        this.close(admission.reason);
         return;
       case 'refuse':
         this.#reply(id, refused('REFUSED'));
@@ -222,7 +222,7 @@ export class ClientConnection implements SocketHandler {
     const reply = this.#services.anonymous.enter(op.version, this.#addressKey);
     this.#reply(id, reply);
     if (reply.code !== 'CONFIRMED') {
-      this.#close('UNAUTHORISED');
+      this.close('UNAUTHORISED');
       return;
     }
     this.#leaveMeeting();
@@ -237,7 +237,7 @@ export class ClientConnection implements SocketHandler {
     const idleMs = clock.monotonicMs() - this.#usedAtMs;
     this.#deadline?.();
     if (idleMs >= config.anonymousIdleMs && this.#inFlight.parts === 0) {
-      this.#close('IDLE');
+      this.close('IDLE');
       return;
     }
     const waitMs = Math.max(IDLE_CHECK_MIN_MS, config.anonymousIdleMs - idleMs);
@@ -288,7 +288,7 @@ export class ClientConnection implements SocketHandler {
     const limit = { parts: config.creditParts, bytes: config.creditBytes };
     const verdict = judgeCredit(limit, this.#inFlight, { parts, bytes });
     if (verdict === 'abuse') {
-      this.#close('CREDIT');
+      this.close('CREDIT');
       return;
     }
     if (verdict === 'over') {
@@ -329,7 +329,7 @@ export class ClientConnection implements SocketHandler {
     if (this.#meeting === undefined) {
       this.#meeting = [];
       this.#deadline?.();
-      this.#deadline = context.clock.after(RENDEZVOUS_MAX_MS, () => this.#close('UNAUTHORISED'));
+      this.#deadline = context.clock.after(RENDEZVOUS_MAX_MS, () => this.close('UNAUTHORISED'));
     }
     if (op.kind === 'rendezvousPut') {
       this.#reply(id, rendezvous.put(op.slot, op.message, this.#addressKey));
@@ -351,6 +351,7 @@ export class ClientConnection implements SocketHandler {
     this.#leaveMeeting();
     // The client has kept its time; how long we take is no fault of its proof.
     this.#deadline?.();
+    this.#deadline = undefined;
     const { accounts } = this.#services;
     let proof: Proof;
     if (op.kind === 'auth') proof = await accounts.authenticate(nonce, op, this.#addressKey);
@@ -370,21 +371,13 @@ export class ClientConnection implements SocketHandler {
       return;
     }
     this.#reply(id, proof.reply);
-    if (proof.close !== undefined) this.#close(proof.close);
+    if (proof.close !== undefined) this.close(proof.close);
     else this.#state = this.#challenge(workDemanded(proof.reply));
   }
 
   async #attach(who: Authorised): Promise<void> {
     const { context, presence } = this.#services;
-    const connection = this;
-    const delivery = new Delivery(context, who.mailbox, {
-      event: (event) => connection.#event(event),
-      get bufferedBytes() {
-        return connection.bufferedBytes;
-      },
-      flush: () => connection.#flush(),
-      close: (reason) => connection.#close(reason),
-    });
+    const delivery = new Delivery(context, who.mailbox, this);
     this.#delivery = delivery;
     presence.attach(delivery);
     try {
@@ -392,7 +385,7 @@ export class ClientConnection implements SocketHandler {
       // Removed while its proof was being checked: nobody was there yet to be told.
       const row = account?.devices.find(({ mailbox }) => mailbox === who.mailbox);
       if (row === undefined || account?.isSuspended) {
-        this.#close(row === undefined ? 'REMOVED' : 'SUSPENDED');
+        this.close(row === undefined ? 'REMOVED' : 'SUSPENDED');
         return;
       }
       this.#services.accounts.noteSeen(who, row.seenDay);
@@ -409,8 +402,8 @@ export class ClientConnection implements SocketHandler {
     const event = newChallenge(context);
     this.#deadline?.();
     const deadlineMs = workBits > 0 ? WORK_MAX_MS : CHALLENGE_MAX_MS;
-    this.#deadline = clock.after(deadlineMs, () => this.#close('UNAUTHORISED'));
-    this.#event(event);
+    this.#deadline = clock.after(deadlineMs, () => this.close('UNAUTHORISED'));
+    this.event(event);
     const { nonce } = event;
     return { kind: 'greeting', nonce, issuedAtMs: clock.monotonicMs(), workBits };
   }
@@ -419,7 +412,7 @@ export class ClientConnection implements SocketHandler {
   #fault(error: unknown): void {
     const errorClass = error instanceof Error ? error.name : 'unknown';
     this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
-    this.#close('INTERNAL');
+    this.close('INTERNAL');
   }
 
   /** Requests with number 0 want no answer. */
@@ -427,7 +420,8 @@ export class ClientConnection implements SocketHandler {
     if (id !== 0) this.#enqueue(toResponse(id, reply));
   }
 
-  #event(event: RelayEvent): void {
+  /** Tell the client. */
+  event(event: RelayEvent): void {
     this.#enqueue({ kind: 'event', event });
   }
 
@@ -435,12 +429,13 @@ export class ClientConnection implements SocketHandler {
     if (this.#state?.kind === 'closing') return;
     const encoded = encodeItem(item);
     // Runs once after everything of this turn, so that one frame carries all of it.
-    if (this.#outbox.length === 0) process.nextTick(() => this.#flush());
+    if (this.#outbox.length === 0) process.nextTick(() => this.flush());
     this.#outbox.push(encoded);
     this.#outboxBytes += encoded.length;
   }
 
-  #flush(): void {
+  /** Hand what waits to the transport. */
+  flush(): void {
     const outbox = this.#outbox;
     this.#outbox = [];
     this.#outboxBytes = 0;
@@ -472,13 +467,13 @@ export class ClientConnection implements SocketHandler {
   }
 
   /** Close, after what is in the outbox. */
-  #close(reason: CloseReason): void {
+  close(reason: CloseReason): void {
     if (this.#closeAfterFlush !== undefined) return;
     this.#closeAfterFlush = reason;
     this.#deadline?.();
     this.#leaveMeeting();
     this.#letGo();
-    if (this.#outbox.length === 0) process.nextTick(() => this.#flush());
+    if (this.#outbox.length === 0) process.nextTick(() => this.flush());
     this.#state = { kind: 'closing', reason };
   }
 

@@ -40,7 +40,7 @@ export class Delivery {
   #unackedBytes = 0;
   /** Something was committed while reading. */
   #isDirty = false;
-  #attempts: Attempts = new Map();
+  #attempts: Attempts = NO_ATTEMPTS;
   /** Everything that waited at the start has a lower number; `undefined` once that was said. */
   #backlogEnd: number | undefined = Number.MAX_SAFE_INTEGER;
   #isBacklogKnown = false;
@@ -55,7 +55,7 @@ export class Delivery {
 
   /** Begin with the lowest number that is queued. */
   start(attempts: Attempts | undefined): void {
-    this.#attempts = attempts ?? new Map();
+    this.#attempts = attempts ?? NO_ATTEMPTS;
     void this.#read();
   }
 
@@ -289,6 +289,8 @@ export class Delivery {
 
 /** Rows read at once: reads are short, or they would hold up commits and pin the write-ahead log. */
 const PAGE_ROWS = 100;
+
+const NO_ATTEMPTS: Attempts = new Map();
 
 /** Attempts carried from one socket to the next. */
 const ATTEMPTS_MAX = 1_024;
