@@ -13,6 +13,7 @@ import {
   parseAccountText,
   toHex,
 } from '@qasid/protocol/envelope';
+import { profileOf } from '../config/check.js';
 import type { Context } from '../service/context.js';
 import type { Services } from '../service/services.js';
 import { type AdminAnswer, type AdminHandler, type AdminRouter, done, failed } from './router.js';
@@ -87,7 +88,10 @@ async function status({ context, connections, presence }: Services): Promise<Adm
   const { registration } = config;
   const online = presence.count;
   const sockets = connections.size;
+  const { name: profile, dangers } = profileOf(config);
   return done({
+    profile,
+    dangers,
     draining: isDraining,
     registration,
     accounts,

@@ -1,5 +1,6 @@
 // 13 §8: every option from file, environment and flags; every problem named, with its place and a next step.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -174,6 +175,25 @@ t.test('ATK-L07 dangerous settings are refused where others reach the relay', as
     name: 'development',
     dangers: ['memory-store', 'no-quotas'],
   });
+});
+
+t.test('ATK-L07 the operator who asks is told the profile', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'qasid-config-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const adminSocket = join(directory, 'admin.sock');
+  const options = { port: 0, logLevel: 'silent', adminSocket, synchronous: 'NORMAL' } as const;
+  const relay = await startRelay({ directory: join(directory, 'data'), ...options });
+  t.teardown(() => relay.close());
+  const text = await new Promise<string>((resolve, reject) => {
+    const request = get({ socketPath: adminSocket, path: '/status' }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (body += chunk));
+      response.on('end', () => resolve(body));
+    });
+    request.on('error', reject);
+  });
+  t.match(JSON.parse(text), { profile: 'development', dangers: ['synchronous-normal'] });
 });
 
 t.test('ATK-L07 the profile is told by the relay that runs', async (t) => {
