@@ -7,7 +7,6 @@ import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
 import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
-import type { GapFound } from './timeline/types.js';
 import type { Dial } from './transport/port.js';
 
 /** How to open a client. */
@@ -189,7 +188,20 @@ export interface TypingEvent {
 }
 
 /** Something is wrong, or well again, in what a device sent. Chapter 15 §5. */
-export type Gap = GapFound;
+export interface Gap {
+  readonly peer: string;
+  readonly account: string;
+  readonly device: number;
+  /** Counters, both included. */
+  readonly from: number;
+  readonly to: number;
+  /**
+   * `missing`: dropped, or still under way. `healed`: came after all. `given-up`: its sender was told that it
+   * could not be delivered, and will not send it. `forked`: somebody else writes as this
+   * device, or it lies about what it wrote.
+   */
+  readonly cause: 'missing' | 'healed' | 'given-up' | 'forked';
+}
 
 /** A message that could not be opened. Its place in the history is kept, and it will not come again. */
 export interface Undecryptable {

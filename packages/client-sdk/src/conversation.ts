@@ -70,6 +70,7 @@ export class Conversation {
   readonly #deps: ConversationDeps;
   #typedAtMs = Number.NEGATIVE_INFINITY;
 
+  /** Made by `QasidClient.conversation`. */
   constructor(deps: ConversationDeps, contact: Pick<Contact, 'account' | 'username'>) {
     this.#deps = deps;
     this.id = contact.account;
@@ -158,7 +159,8 @@ export class Conversation {
     await this.#act(
       async (batch) => {
         const refs: MessageRef[] = [];
-        for (const { id, sender } of messages) {
+        for (const message of messages) {
+          const { id, sender } = checkKey(message);
           const row = await batch.message(this.id, sender.account, id);
           if (row === undefined) continue;
           batch.remove(row.seq);
@@ -197,7 +199,8 @@ export class Conversation {
   async view(message: MessageKey): Promise<TextBody> {
     const body = await this.#act(
       async (batch) => {
-        const row = await batch.message(this.id, message.sender.account, message.id);
+        const { id, sender } = checkKey(message);
+        const row = await batch.message(this.id, sender.account, id);
         const said = row && bodyOf(row);
         const closed = row !== undefined && isUnopened(row) && row.direction === 'received';
         if (!closed || said?.kind !== 'text') {
@@ -376,7 +379,8 @@ export class Conversation {
     }
   }
 
-  async #row({ id, sender }: MessageKey): Promise<MessageRow> {
+  async #row(message: MessageKey): Promise<MessageRow> {
+    const { id, sender } = checkKey(message);
     const row = await this.#deps.platform.store.loadMessage(this.id, sender.account, id);
     if (row === undefined || row.kind === 'undecryptable') {
       throw new UsageError('USAGE_ARGUMENT', 'no such message in this conversation');
@@ -393,6 +397,10 @@ export class Conversation {
   }
 
   async #textBody(input: TextInput): Promise<TextBody> {
+    // ATK-J08: callers without a compiler.
+    if (typeof input !== 'object' || typeof input?.text !== 'string') {
+      throw new UsageError('USAGE_ARGUMENT', 'a text, or an object with one');
+    }
     const { text, replyTo, styles, mentions, attachments, viewOnce } = input;
     const named = mentions?.map(({ start, length, account }): Mention => {
       return { start, length, account: idBytes(account) };
@@ -420,6 +428,15 @@ export class Conversation {
 
 /** Typing notices of one conversation are no closer than this. */
 const TYPING_INTERVAL_MS = 3_000;
+
+/** ATK-J08: callers without a compiler pass ids, or nothing. @throws UsageError `USAGE_ARGUMENT` */
+function checkKey(message: MessageKey): MessageKey {
+  const given: Partial<MessageKey> | undefined = message;
+  if (typeof given?.id !== 'string' || typeof given.sender?.account !== 'string') {
+    throw new UsageError('USAGE_ARGUMENT', 'a message, or its id and sender');
+  }
+  return message;
+}
 
 function refOf(row: Pick<MessageRow, 'author' | 'id'>): MessageRef {
   return { author: idBytes(row.author), id: idOf(row.id) };

@@ -4,7 +4,7 @@
  * Runs in browsers and in Node; nothing here needs either. SQLite and the `ws` package are in `./node`.
  */
 export { QasidClient } from './client.js';
-export { Conversation, type TextInput } from './conversation.js';
+export type { Conversation, TextInput } from './conversation.js';
 export type {
   ClientEvents,
   ClientOptions,

@@ -17,6 +17,7 @@ import {
   type SyncBody,
   type Timer,
 } from './content/index.js';
+import { saysTheSame } from './content/same-shape.js';
 import { identityChanged, isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
@@ -441,11 +442,15 @@ function checkContent({ id, at, body, timer }: Draft): void {
   const encoded = encodeContent({ id, sentAtMs: at, body, ...(timer && { timer }) });
   // Room for the link, and for a timer that the conversation may have.
   padContent(new Uint8Array(encoded.length + AROUND_BYTES));
+  let decoded: ContentBody;
   try {
-    decodeContent(encoded);
+    decoded = decodeContent(encoded).body;
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : 'content is not valid';
     throw new UsageError('USAGE_ARGUMENT', what, { cause });
+  }
+  if (!saysTheSame(body, decoded)) {
+    throw new UsageError('USAGE_ARGUMENT', 'a member of the content has a wrong type');
   }
 }
 

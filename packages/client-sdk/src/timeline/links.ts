@@ -3,10 +3,11 @@
  */
 import { toHex } from '@qasid/protocol';
 
+import type { Gap } from '../api.js';
 import { acceptLink, chainHash, type Anchor } from '../content/index.js';
 import { PLACE_STEP, type MessageRow } from '../stores/port.js';
 import type { Batch } from './batch.js';
-import type { Entry, GapFound, Surroundings } from './types.js';
+import type { Entry, Surroundings } from './types.js';
 
 /** What the link of a content says. */
 export interface Placed {
@@ -14,7 +15,7 @@ export interface Placed {
   readonly repeat: boolean;
   /** Where it stands, when not at the end. */
   readonly place: number | undefined;
-  readonly gaps: readonly GapFound[];
+  readonly gaps: readonly Gap[];
 }
 
 const NOWHERE: Placed = { repeat: false, place: undefined, gaps: [] };
@@ -40,7 +41,7 @@ export async function applyLink(
   const before = await batch.incoming(name);
   const { state, verdict, givenUp } = acceptLink(before, linked, self.device === 1);
   await batch.setIncoming(name, state);
-  const found = (from: number, to: number, cause: GapFound['cause']): GapFound => ({
+  const found = (from: number, to: number, cause: Gap['cause']): Gap => ({
     peer,
     account: author,
     device,

@@ -3,6 +3,7 @@
  */
 import type { Bytes, CryptoProvider } from '@qasid/protocol';
 
+import type { Gap } from '../api.js';
 import type { Content } from '../content/index.js';
 
 /** A content, and where it stands. */
@@ -39,7 +40,7 @@ export interface Deciding extends Surroundings {
 
 /** What happened that nobody can see in the store afterwards. */
 export type Happening =
-  | ({ readonly kind: 'gap' } & GapFound)
+  | ({ readonly kind: 'gap' } & Gap)
   | { readonly kind: 'request'; readonly peer: string }
   | {
       readonly kind: 'receipt';
@@ -56,19 +57,3 @@ export type Happening =
       readonly started: boolean;
     }
   | { readonly kind: 'signal'; readonly entry: Entry };
-
-/** Something is wrong, or well again, in the chain of a device. */
-export interface GapFound {
-  readonly peer: string;
-  readonly account: string;
-  readonly device: number;
-  /** Counters, both included. */
-  readonly from: number;
-  readonly to: number;
-  /**
-   * `missing`: dropped, or still under way. `healed`: came after all. `given-up`: its sender was told that it
-   * could not be delivered, and will not send it. `forked`: somebody else writes as this
-   * device, or it lies about what it wrote.
-   */
-  readonly cause: 'missing' | 'healed' | 'given-up' | 'forked';
-}

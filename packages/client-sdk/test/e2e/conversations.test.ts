@@ -82,6 +82,13 @@ t.test('a text with all that may come with one', async (t) => {
   await t.rejects(toBob.send({ text: 'a', replyTo: { ...original, id: 'ab'.repeat(16) } }), {
     code: 'USAGE_ARGUMENT',
   });
+  // ATK-J08: callers without a compiler.
+  const loose = toBob as unknown as Record<string, (...all: unknown[]) => Promise<unknown>>;
+  const wrong = { code: 'USAGE_ARGUMENT' };
+  for (const bad of [undefined, 5, null, {}, { text: 7 }]) await t.rejects(loose.send!(bad), wrong);
+  await t.rejects(loose.react!('an id', '👍'), wrong);
+  await t.rejects(loose.react!(original, 5), wrong);
+  await t.rejects(loose.markRead!({}), wrong);
   await toBob.sendContact({ name: 'Carol', username: 'carol' });
   await toBob.sendLocation({ latitude: 21.4224779, longitude: 39.8251832, label: 'Mecca' });
   await toBob.sendApp({ type: 'org.example.chess/move', data: new Uint8Array(3), fallback: 'e4' });
