@@ -1,7 +1,8 @@
 // `npm run test:nightly`: the long runs. A million mutations of every decoder, 100 000 messages between the
 // two implementations, more mutated messages for both, 1 000 kills. Last line: `N passed, N failed`.
 //
-// QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS, QASID_KILL_ROUNDS and QASID_BLOB_MIB set other sizes;
+// QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS, QASID_KILL_ROUNDS, QASID_FUZZ_RUNS, QASID_CROWD,
+// QASID_POWER_CUTS and QASID_BLOB_MIB set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
@@ -23,6 +24,9 @@ const env = {
   QASID_INTEROP_SEED: process.env.QASID_INTEROP_SEED ?? seed,
   QASID_PARITY_INPUTS: size('QASID_PARITY_INPUTS', 50_000),
   QASID_KILL_ROUNDS: size('QASID_KILL_ROUNDS', 1_000),
+  QASID_FUZZ_RUNS: size('QASID_FUZZ_RUNS', 1_000_000),
+  QASID_CROWD: size('QASID_CROWD', 1_000),
+  QASID_POWER_CUTS: size('QASID_POWER_CUTS', 50),
   QASID_BLOB_MIB: size('QASID_BLOB_MIB', 2_048),
 };
 
@@ -38,6 +42,11 @@ const groups = [
   ['mutation', inFolder('packages/protocol/dist-test/mutation')],
   ['interop', inFolder('interop/dist')],
   ['kill -9', inFolder('packages/cli/dist-test', /kill.*\.test\.js$/)],
+  // The relay's part: at least 200 kills, a million mutated frames, crowds and power cuts.
+  [
+    'relay',
+    inFolder('packages/relay/dist-test', /(?:^|\/)(?:kill|frames|crowd|disk-faults)\.test\.js$/),
+  ],
   ['blobs', inFolder('packages/relay/dist-test/e2e', /blob-(?:memory|kill)\.test\.js$/)],
 ];
 

@@ -119,7 +119,7 @@ t.test('a disk that fails to sync ends the relay, unconfirmed', { skip: noCompil
   for (const thread of ['main', 'worker']) {
     const directory = fresh(t);
     const shim = join(directory, 'eio.so');
-    const source = fileURLToPath(new URL('../../test/support/eio.c', import.meta.url));
+    const source = fileURLToPath(new URL('../../test/support/disk.c', import.meta.url));
     execFileSync('gcc', ['-shared', '-fPIC', '-o', shim, source, '-ldl']);
     const data = join(directory, 'data');
     const args = [main, '--listen', '127.0.0.1:0', '--data', data, '--store-thread', thread];

@@ -173,7 +173,7 @@ t.test('a log cut anywhere opens to a prefix', async (t) => {
   for (let n = 0; n < 30; n++) await store.commit([appendWrite(bob, 7, [`letter ${n}`])]);
   const log = readFileSync(join(directory, 'relay.db-wal'));
   let longest = -1;
-  for (let cut = 0; cut <= log.length; cut += 4_096 * 5) {
+  for (let cut = 0; cut <= log.length; cut += 4_096) {
     const copy = join(directory, `cut-${cut}`);
     mkdirSync(copy);
     copyFileSync(join(directory, 'relay.db'), join(copy, 'relay.db'));

@@ -1,6 +1,14 @@
 // A relay in a process of its own, for killing.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { RelayOptions } from '@qasid/relay';
+
+/** What a relay says of itself, see quota-free.ts. */
+export interface RelayStats {
+  readonly lagP99Ms: number;
+  readonly lagMaxMs: number;
+  readonly rssBytes: number;
+}
 
 /** A relay started by `main.js`. */
 export interface RelayProcess {
@@ -8,6 +16,8 @@ export interface RelayProcess {
   readonly child: ChildProcess;
   /** Kill without warning, and wait until the process is gone. */
   kill(): Promise<void>;
+  /** How it is doing since the last time it was asked. */
+  stats(): Promise<RelayStats>;
   /** Ask to stop; resolves with the exit code. */
   stop(): Promise<number | null>;
 }
@@ -20,6 +30,8 @@ export async function startProcess(
     storeThread?: 'main' | 'worker';
     transport?: 'uws' | 'ws';
     eagerPush?: boolean;
+    env?: NodeJS.ProcessEnv;
+    more?: RelayOptions;
   } = {},
 ): Promise<RelayProcess> {
   const child = spawn(
@@ -33,9 +45,10 @@ export async function startProcess(
         transport: options.transport ?? 'auto',
         eagerPush: options.eagerPush ?? false,
         logLevel: 'silent',
+        ...options.more,
       }),
     ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...options.env } },
   );
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const url = await new Promise<string>((resolve, reject) => {
@@ -49,6 +62,11 @@ export async function startProcess(
   return {
     url,
     child,
+    stats: () =>
+      new Promise((resolve) => {
+        child.stdout?.once('data', (chunk: Buffer) => resolve(JSON.parse(chunk.toString())));
+        child.kill('SIGUSR2');
+      }),
     kill: async () => {
       child.kill('SIGKILL');
       await exited;
