@@ -5,6 +5,7 @@
  * commit see earlier ones.
  */
 import { idKey } from './id-key.js';
+import type { Fill } from './mailbox-shares.js';
 import type { MailboxNo, MailboxQuota } from './port.js';
 
 /** An envelope that was stored, as far as recognising its repeat needs it. */
@@ -92,6 +93,12 @@ export class MailboxMemory {
       all.unshift({ seq: entry.seq, sender: entry.sender });
     }
     return all;
+  }
+
+  /** How much waits in `mailbox`. */
+  fill(mailbox: MailboxNo): Fill {
+    const known = this.#mailboxes.get(mailbox);
+    return { envelopes: known?.envelopes ?? 0, bytes: known?.bytes ?? 0 };
   }
 
   /** Envelopes that wait in `mailbox`. */

@@ -12,6 +12,7 @@ import { MemoryRecords } from './memory-records.js';
 import { isIdle, judgeDeviceChange, quotaOf, repeatedRegistration } from './account-rules.js';
 import { MemoryAdmissions } from './memory-admissions.js';
 import { MemoryTokens } from './memory-tokens.js';
+import { type Fill, MailboxShares } from './mailbox-shares.js';
 import {
   type AccountRow,
   type AppendWrite,
@@ -83,6 +84,7 @@ export function createMemoryStore(options: MemoryStoreOptions): RelayStore {
 }
 
 class MemoryStore {
+  readonly #shares = new MailboxShares();
   readonly blobs = new MemoryBlobs();
   readonly records = new MemoryRecords();
   readonly admissions = new MemoryAdmissions();
@@ -265,6 +267,10 @@ class MemoryStore {
         if (mailbox.queue.length >= quota.envelopesMax || bytes > quota.bytesMax) {
           return { kind: 'full' };
         }
+        const { length } = part.body;
+        if (!this.#shares.mayAdd(row.mailbox, write.sender, fillOf(mailbox), length, quota)) {
+          return { kind: 'full' };
+        }
       }
       plan.push({ part, row, mailbox, key, isKnown });
     }
@@ -276,10 +282,12 @@ class MemoryStore {
       const clientId = copyBytes(part.clientId);
       const body = copyBytes(part.body);
       const { minute, expiresMinute } = write;
+      this.#shares.added(row.mailbox, write.sender, fillOf(mailbox), body.length, quota);
       mailbox.queue.push({ seq, clientId, body, minute, expiresMinute });
       mailbox.seen.set(key, { body, seq, atMs: nowMs });
       return { mailbox: row.mailbox, seq, previousSeq };
     });
+    this.#shares.keep();
     return { kind: 'stored', placements };
   }
 
@@ -455,6 +463,10 @@ class MemoryStore {
     const { oneTime, kem } = this.counts(mailbox);
     return { mailbox, oneTime, kem };
   }
+}
+
+function fillOf({ queue }: Mailbox): Fill {
+  return { envelopes: queue.length, bytes: queue.reduce((sum, { body }) => sum + body.length, 0) };
 }
 
 function putPrekeys(mailbox: Mailbox, upload: RegisterWrite['prekeys']): void {

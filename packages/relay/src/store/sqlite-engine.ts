@@ -8,6 +8,7 @@ import type Database from 'better-sqlite3';
 import { checkAddressing } from '../protocol/addressing.js';
 import { isIdle, quotaOf } from './account-rules.js';
 import { MailboxMemory } from './mailbox-memory.js';
+import { MailboxShares } from './mailbox-shares.js';
 import {
   type AccountRow,
   type AckWrite,
@@ -74,6 +75,7 @@ export class SqliteEngine {
   readonly #queue: SqliteQueue;
   readonly #blobs: SqliteBlobs;
   readonly #memory: MailboxMemory;
+  readonly #shares = new MailboxShares();
   readonly #quota: MailboxQuota;
   readonly #monotonicMs: () => number;
   readonly #sql: Statements;
@@ -106,6 +108,7 @@ export class SqliteEngine {
         this.#prekeys.drop(mailbox);
         this.#queue.deleteThrough(mailbox, Number.MAX_SAFE_INTEGER, this.#memory.queued(mailbox));
         this.#memory.dropped(mailbox);
+        this.#shares.emptied(mailbox);
       },
       dropAccount: (account) => this.#blobs.dropAccount(account),
     });
@@ -133,12 +136,14 @@ export class SqliteEngine {
       this.#sql.commit.run();
       this.#queue.keep();
       this.#memory.keep();
+      this.#shares.keep();
       this.#truncate();
       return results;
     } catch (error) {
       if (this.#db.inTransaction) this.#sql.rollback.run();
       this.#queue.rollBack();
       this.#memory.rollBack();
+      this.#shares.rollBack();
       this.#accounts.forget();
       // A number that somebody may have seen is spent. A reservation that was rolled back is void.
       if (!wasShown) this.#nextSeq = nextSeq;
@@ -296,9 +301,12 @@ export class SqliteEngine {
       const repeat = this.#judgeRepeat(mailbox, write.sender, part);
       if (repeat === 'conflict') return { kind: 'conflict' };
       const isPassed = repeat === 'repeat';
-      if (!isPassed && !this.#memory.hasRoom(mailbox, part.body.length, quota)) {
-        return { kind: 'full' };
-      }
+      const bytes = part.body.length;
+      const hasRoom =
+        isPassed ||
+        (this.#memory.hasRoom(mailbox, bytes, quota) &&
+          this.#shares.mayAdd(mailbox, write.sender, this.#memory.fill(mailbox), bytes, quota));
+      if (!hasRoom) return { kind: 'full' };
       plan.push({ part, mailbox, isPassed });
     }
     // Somebody has to be there: an account nobody comes back to takes nothing.
@@ -315,6 +323,7 @@ export class SqliteEngine {
       const { sender, minute, expiresMinute } = write;
       this.#queue.insert({ seq, mailbox, clientId, minute, expiresMinute, body }, nowMs);
       const entry = { seq, sender };
+      this.#shares.added(mailbox, sender, this.#memory.fill(mailbox), body.length, quota);
       const previousSeq = this.#memory.added(mailbox, clientId, entry, body.length, nowMs);
       placements.push({ mailbox, seq, previousSeq });
     }
@@ -356,6 +365,7 @@ export class SqliteEngine {
       bytes += size;
     }
     this.#memory.removed(mailbox, count, bytes, through);
+    if (count > 0 && this.#memory.queued(mailbox) === 0) this.#shares.emptied(mailbox);
     return { kind: 'acked', count };
   }
 

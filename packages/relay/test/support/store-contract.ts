@@ -322,6 +322,36 @@ export function storeContract(t: Test, adapter: Adapter): void {
   );
 
   withStore(
+    'ATK-I05 a flood by one sender leaves a quarter of the mailbox to the others, and is told',
+    async (t, store) => {
+      const bob = newPerson();
+      const mailbox = await enrol(store, bob);
+      const kinds = async (sender: number, count: number): Promise<string[]> => {
+        const results = await store.commit(
+          Array.from({ length: count }, (_, n) => append(bob, sender, [`${sender} ${n}`])),
+        );
+        return results.map(({ kind }) => kind);
+      };
+      const flood = await kinds(7, 60);
+      const stored = flood.filter((kind) => kind === 'stored').length;
+      t.equal(stored, 31, 'three quarters and one');
+      t.ok(flood.slice(stored).every((kind) => kind === 'full'));
+      t.strictSame(await kinds(8, 5), Array(5).fill('stored'), 'an honest one');
+      t.strictSame(await kinds(9, 4), Array(4).fill('stored'), 'and another, up to the last place');
+      t.strictSame(await kinds(9, 1), ['full']);
+      const kept = await texts(store, mailbox);
+      t.equal(kept.length, 40);
+      t.equal(kept[0], '7 0', 'nothing that waited was pushed out');
+      await store.commit([{ kind: 'ack', mailbox, through: Number.MAX_SAFE_INTEGER, also: [] }]);
+      t.strictSame(
+        await kinds(7, 20),
+        Array(20).fill('stored'),
+        'an empty mailbox is everybody\u2019s',
+      );
+    },
+    { envelopesMax: 40 },
+  );
+  withStore(
     'ATK-I07 each one-time prekey goes out once, then the last resort',
     async (t, store) => {
       const bob = newPerson();
