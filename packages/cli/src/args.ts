@@ -10,6 +10,7 @@ import { CliError, EXIT, type ExitCode } from './exit-codes.js';
 import { codeOf } from './explain.js';
 import { STDOUT, type Output } from './output.js';
 import { profileNamed } from './profile.js';
+import type { RegisterOptions } from './commands/register.js';
 import { addRelayCommands } from './relay-args.js';
 
 /** Options every command takes, before or after its name. */
@@ -91,7 +92,9 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .argument('<username>', '3 to 32 of a-z 0-9 _ . -')
     .requiredOption('--relay <url>', 'address of the relay, like ws://127.0.0.1:7443')
     .option('--no-passphrase', 'keep the keys unencrypted on this disk, without asking')
-    .action(async (username: string, options: { relay: string; passphrase: boolean }) => {
+    .option('--invite-file <path>', 'read the invite of the relay from a file; - is stdin')
+    .option('--ticket-file <path>', "read the ticket of your application's backend from a file")
+    .action(async (username: string, options: RegisterOptions) => {
       const { register } = await import('./commands/register.js');
       finish(await register(context(), username, options));
     });
@@ -181,7 +184,8 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await demo(context(), { once: options.once === true, data: options.data }));
     });
 
-  for (const command of [program, relay, ...relay.commands, ...program.commands]) {
+  const ofRelay = relay.commands.flatMap((command) => [command, ...command.commands]);
+  for (const command of [program, relay, ...ofRelay, ...program.commands]) {
     command.copyInheritedSettings(program).allowExcessArguments(false);
   }
   return program;

@@ -87,6 +87,26 @@ const KNOWN: Readonly<Record<string, Known>> = {
     message: 'this username is taken',
     hints: ['choose another one and run register again: nothing was lost'],
   },
+  ACCOUNT_INVITE_INVALID: {
+    exit: EXIT.failed,
+    message: 'the relay takes members by invite, and not this one',
+    hints: ['ask its operator for an invite, and give it with --invite-file'],
+  },
+  ACCOUNT_TICKET_INVALID: {
+    exit: EXIT.failed,
+    message: 'the relay takes members by ticket, and not this one',
+    hints: ['fetch a new ticket from your application, and give it with --ticket-file'],
+  },
+  ACCOUNT_USER_REGISTERED: {
+    exit: EXIT.failed,
+    message: 'this user of the application has an account already',
+    hints: ['go on where it was made, or fetch a ticket that replaces it'],
+  },
+  ACCOUNT_REGISTRATION_CLOSED: {
+    exit: EXIT.failed,
+    message: 'the relay takes nobody new',
+    hints: ['ask its operator'],
+  },
   ACCOUNT_NAME_INVALID: {
     exit: EXIT.usage,
     message: 'a username is 3 to 32 of a-z 0-9 _ . -',

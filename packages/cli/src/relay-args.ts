@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CostOptions } from './commands/relay-cost.js';
 import type { Context } from './context.js';
 import type { ExitCode } from './exit-codes.js';
+import { addAdminCommands } from './relay-admin-args.js';
 
 /** Options of a relay, from every place they may stand. */
 export interface RelaySourceOptions {
@@ -96,6 +97,7 @@ export function addRelayCommands(
       const { relayVerify } = await import('./commands/relay-verify.js');
       finish(await relayVerify(context(), options));
     });
+  addAdminCommands(relay, context, finish);
   return relay;
 }
 

@@ -1,6 +1,7 @@
 /**
  * 13 Relay. The public names: start a relay inside a program. `main.ts` is the same as a command.
  */
+export { askOperator, type OperatorReply } from './admin/client.js';
 export {
   type BackupOptions,
   backupRelay,

@@ -4,18 +4,29 @@
  * The settings are written before the account exists, and `client.register` may be repeated: whatever a
  * crash interrupts, running the same command again finishes it.
  */
+import { readFileSync } from 'node:fs';
+
 import { hintAtClock, openClient, within, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { readSettings, writeSettings, type ProfileSettings } from '../profile.js';
-import { choosePassphrase, hasSource, readPassphrase } from '../prompt.js';
+import { choosePassphrase, hasSource, readPassphrase, systemReason } from '../prompt.js';
+
+/** What may be said with the command. */
+export interface RegisterOptions {
+  readonly relay: string;
+  readonly passphrase: boolean;
+  readonly inviteFile?: string;
+  readonly ticketFile?: string;
+}
 
 /** Run the command. */
 export async function register(
   context: Context,
   username: string,
-  options: { readonly relay: string; readonly passphrase: boolean },
+  options: RegisterOptions,
 ): Promise<ExitCode> {
   const { output, profile } = context;
+  const admission = readAdmission(options);
   const relay = checkedRelay(options.relay);
   const before = readSettings(profile);
   const passphrase =
@@ -36,7 +47,7 @@ export async function register(
     }
     // Not registered anywhere yet: a mistyped address may be corrected.
     if (before !== undefined && before.relay !== relay) writeSettings(profile, settings);
-    const outcome = await within(context, client.register({ username }));
+    const outcome = await within(context, client.register({ username, ...admission }));
     if (outcome.kind !== 'done') {
       const seconds = context.timeoutMs / 1_000;
       throw new CliError(
@@ -55,6 +66,23 @@ export async function register(
     return EXIT.done;
   } finally {
     await client.close();
+  }
+}
+
+/** Invite and ticket are secrets until they are used: never on the command line. */
+function readAdmission(options: RegisterOptions): { invite?: string; ticket?: string } {
+  const { inviteFile, ticketFile } = options;
+  return {
+    ...(inviteFile !== undefined && { invite: readLine(inviteFile) }),
+    ...(ticketFile !== undefined && { ticket: readLine(ticketFile) }),
+  };
+}
+
+function readLine(path: string): string {
+  try {
+    return readFileSync(path === '-' ? 0 : path, 'utf8').trim();
+  } catch (cause) {
+    throw new CliError(EXIT.usage, `cannot read ${path}: ${systemReason(cause)}`, [], { cause });
   }
 }
 

@@ -24,7 +24,9 @@ export async function relayStart(context: Context, options: RelaySourceOptions):
     if (context.json) await context.output.json({ url: relay.url, data: directory });
     else await context.output.data(relay.url);
     context.output.note('relay is up; Ctrl-C ends it');
-    const failure = await Promise.race([relay.failed, stopped(context.stop)]);
+    // An operator's drain ends it too.
+    const ended = relay.ended.then(() => undefined);
+    const failure = await Promise.race([relay.failed, stopped(context.stop), ended]);
     if (failure !== undefined) throw failure;
     context.output.note('relay is closing');
     hurryOnSignal(relay);
