@@ -2,7 +2,7 @@
  * Reads and writes of one commit over messages and records: what was read is what is overwritten, or the
  * commit is refused and redone.
  */
-import { toHex, type Bytes } from '@qasid/protocol';
+import { samePublicBytes, type Bytes } from '@qasid/protocol';
 
 import {
   decodeConversation,
@@ -183,5 +183,5 @@ export function joinExtras(...parts: readonly ClientExtra[]): ClientExtra {
 
 function sameBytes(a: Bytes | undefined, b: Bytes | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return a === b || toHex(a) === toHex(b);
+  return a === b || samePublicBytes(a, b);
 }
