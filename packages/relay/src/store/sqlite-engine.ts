@@ -138,6 +138,7 @@ export class SqliteEngine {
       this.#memory.keep();
       this.#shares.keep();
       this.#truncate();
+      if (writes.length === 1 && writes[0]?.kind === 'probe') this.#checkpoint();
       return results;
     } catch (error) {
       if (this.#db.inTransaction) this.#sql.rollback.run();
@@ -435,6 +436,16 @@ export class SqliteEngine {
       this.#mustTruncate = result?.busy !== 0;
     } catch (error) {
       // The commit stands. A disk that failed is found by the next one.
+      const failure = storeError(error);
+      if (failure instanceof FatalStoreError) throw failure;
+    }
+  }
+
+  /** A probe comes when nothing else does: the time to move the log into the file, before it is in the way. */
+  #checkpoint(): void {
+    try {
+      this.#db.pragma('wal_checkpoint(PASSIVE)');
+    } catch (error) {
       const failure = storeError(error);
       if (failure instanceof FatalStoreError) throw failure;
     }

@@ -1,5 +1,13 @@
 // Envelopes that grow old while they wait: found, ordered and deleted the same, whichever index they are in.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -175,3 +183,38 @@ t.test('data of the schema before is taken over', async (t) => {
   await second.commit([appendWrite(bob, 7, ['c'])]);
   t.strictSame(await bodies(second, mailbox), ['a', 'b', 'c']);
 });
+
+t.test(
+  'an idle relay moves its log into the file; reading a backlog does not hold it up',
+  async (t) => {
+    const directory = fresh(t);
+    const { store } = openSqliteStore({ directory, quota });
+    const bob = newPerson();
+    const mailbox = await enrol(store, bob);
+    for (let n = 0; n < 30; n++) await store.commit([appendWrite(bob, 7, [`letter ${n}`])]);
+    // A page that is given up half-way, as a window that is full does it.
+    const page = await store.read(mailbox, 0, 10, 1e9);
+    t.strictSame([page.rows.length, page.isLast], [10, false]);
+    /** What the file alone holds, as after a loss of the log. */
+    const inFile = (): number => {
+      const alone = join(fresh(t), 'alone.db');
+      copyFileSync(join(directory, 'relay.db'), alone);
+      const db = new Database(alone);
+      const found = db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name = 'q'").get();
+      const isThere = (found as { n: number }).n > 0;
+      const { n } = isThere
+        ? (db.prepare('SELECT count(*) AS n FROM q').get() as { n: number })
+        : { n: 0 };
+      db.close();
+      return n;
+    };
+    t.equal(inFile(), 0, 'everything is in the log');
+    await store.commit([{ kind: 'probe', value: 1 }]);
+    t.equal(inFile(), 30, 'everything is in the file');
+    await store.commit([appendWrite(bob, 7, ['last'])]);
+    await store.close();
+    const log = join(directory, 'relay.db-wal');
+    t.ok(!existsSync(log) || statSync(log).size === 0, 'no log after the end');
+    t.equal(inFile(), 31);
+  },
+);
