@@ -236,7 +236,7 @@ for (const { goal, wanted: what, measured, isMet } of verdicts) {
 
 const notes = [
   `Node ${process.versions.node}; ${machine}; the driver runs on the same processors.`,
-  `Medians of ${rounds} alternating rounds of ${seconds} s after warm-up; whiskers are the range. Longer is better. × is ours over theirs or theirs over ours: above 1 is better than the first line.`,
+  `Medians of ${rounds} alternating rounds of ${seconds} s after warm-up, whiskers are the range. Longer is better. ×: against the first line.`,
   'Class A: forced to disk before it is confirmed. B: handed to the operating system. C: in memory. RabbitMQ: 200 queues at L3.',
 ];
 const charts = {

@@ -256,4 +256,4 @@ function system(type: 'quorum' | 'classic', title: string): System {
 }
 
 export const rabbitQuorum: System = system('quorum', 'RabbitMQ quorum queues');
-export const rabbitClassic: System = system('classic', 'RabbitMQ classic durable + confirms');
+export const rabbitClassic: System = system('classic', 'RabbitMQ classic, confirms');

@@ -71,7 +71,7 @@ function onReplies(link: Link, take: (reply: Reply) => void): void {
 
 export const redis: System = {
   key: 'redis',
-  title: 'Redis Streams, appendfsync always',
+  title: 'Redis Streams, fsync always',
   durability: 'A',
   mailboxesMax: 10_000,
   missing: () => (findProgram('redis-server') ? undefined : 'redis-server is not installed'),
