@@ -37,7 +37,7 @@ export function addAdminCommands(
     .action(async (id: string, options: AdminOptions) => {
       finish(await (await load()).inviteRevoke(context(), id, options));
     });
-  const account = relay.command('account').description('shut out, let in, delete');
+  const account = relay.command('account').description('bound, shut out, let in, delete');
   for (const action of ['suspend', 'resume', 'delete'] as const) {
     const command = withAdmin(account.command(action))
       .description(ABOUT[action])
@@ -47,6 +47,14 @@ export function addAdminCommands(
       });
     if (action === 'delete') command.option('--yes', 'it does not come back, and that is meant');
   }
+  withAdmin(account.command('quota'))
+    .description('bytes that may wait in each mailbox of an account')
+    .argument('<who>', 'account id or username')
+    .argument('<bytes>', "a number, or default for the relay's own limit", countOrDefault)
+    .action(async (who: string, bytes: number | 'default', options: AdminOptions) => {
+      const limit = bytes === 'default' ? undefined : bytes;
+      finish(await (await load()).accountQuota(context(), who, limit, options));
+    });
   withAdmin(relay.command('status'))
     .description('sums of what a running relay holds and does')
     .action(async (options: AdminOptions) => {
@@ -71,6 +79,10 @@ function count(text: string): number {
     throw new InvalidArgumentError('not a whole number above 0');
   }
   return value;
+}
+
+function countOrDefault(text: string): number | 'default' {
+  return text === 'default' ? text : count(text);
 }
 
 const ABOUT = {

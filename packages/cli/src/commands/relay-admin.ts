@@ -64,6 +64,22 @@ export async function accountChange(
   return EXIT.done;
 }
 
+/** What each mailbox of an account may hold; `undefined` is the relay's own limit. */
+export async function accountQuota(
+  context: Context,
+  who: string,
+  mailboxBytes: number | undefined,
+  options: AdminOptions,
+): Promise<ExitCode> {
+  await askRelay(options, 'POST', `/accounts/${encodeURIComponent(who)}/quota`, {
+    mailbox_bytes: mailboxBytes ?? null,
+  });
+  const limit =
+    mailboxBytes === undefined ? "as much as the relay's limit" : `${mailboxBytes} bytes`;
+  context.output.note(`a mailbox of the account holds ${limit}`);
+  return EXIT.done;
+}
+
 /** Sums of what the relay holds and does. */
 export async function relayStatus(context: Context, options: AdminOptions): Promise<ExitCode> {
   const status = await askRelay(options, 'GET', '/status');

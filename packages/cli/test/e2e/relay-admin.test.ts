@@ -44,6 +44,11 @@ t.test('invite, register, suspend, resume, delete, status, drain', async (t) => 
 
   const status = await qasid(home, ['--json', 'relay', 'status', '--admin', admin]);
   t.match(JSON.parse(status.stdout), { accounts: 1, registration: 'invite', draining: false });
+  const bound = await ask('account', 'quota', 'ann', '65536');
+  t.equal(bound.code, 0, bound.stderr);
+  t.match(bound.stderr, /holds 65536 bytes/);
+  t.match((await ask('account', 'quota', 'ann', 'default')).stderr, /the relay's limit/);
+  t.equal((await ask('account', 'quota', 'nobody', '65536')).code, 1);
   t.equal((await ask('account', 'suspend', 'ann')).code, 0);
   t.equal((await ask('account', 'resume', 'ann')).code, 0);
   t.equal((await ask('account', 'suspend', 'nobody')).code, 1);
@@ -66,6 +71,8 @@ t.test('what is mistyped is told before anything is asked', async (t) => {
     ['invite', 'create', '--uses', '0'],
     ['invite', 'revoke'],
     ['account', 'suspend'],
+    ['account', 'quota', 'ann', 'much'],
+    ['account', 'quota', 'ann', '0'],
     ['invite', 'shred'],
   ]) {
     const { code } = await qasid(home, ['relay', ...args]);

@@ -4,7 +4,7 @@
  * `systemctl` really starts, reloads and stops what the unit file says.
  */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -109,9 +109,19 @@ t.test('the guide works as written', async (t) => {
       printed += done.stdout;
       t.equal(done.code, 0, `${line}: ${done.stderr}`);
       if (line.includes('deploy/qasid-relay.service')) moveUnit(home, adapt);
+      if (line.includes('umask 077')) {
+        const made = readdirSync(home).filter((name) => name.endsWith('.invite'));
+        t.ok(made.length > 0);
+        for (const name of made) t.equal(statSync(join(home, name)).mode & 0o777, 0o600, name);
+      }
     }
   }
-  t.ok(commands >= 35, `${commands} commands were run`);
+  // The relay of this guide is for those who were invited.
+  const stranger = `qasid --profile eve register eve --relay wss://localhost:${port} --no-passphrase`;
+  const refused = await shell(home, stranger, { env, limitMs: 120_000 });
+  t.equal(refused.code, 1, refused.stderr);
+  t.match(refused.stderr, /by invite, and not this one/);
+  t.ok(commands >= 40, `${commands} commands were run`);
   t.match(printed, /^sum .* a month for 1000 users$/m);
   t.notMatch(readFileSync(join(home, 'relay.log'), 'utf8'), /error/);
 });
@@ -131,6 +141,12 @@ t.test('every example configuration is taken', async (t: Test) => {
     const checked = await qasid(home, ['relay', 'check-config', `${root}deploy/${name}`]);
     t.equal(checked.code, 0, `${name}: ${checked.stderr}`);
     t.match(checked.stderr, /profile production/, name);
+    t.match(checked.stdout, /^registration = "invite"$/m, name);
+    t.match(
+      checked.stdout,
+      /^admin_socket = "\/(var\/lib\/qasid-relay|data)\/admin\.sock"$/m,
+      name,
+    );
   }
 });
 

@@ -9,7 +9,7 @@ import {
 import { MemoryStore, type IdentityChange } from '@qasid/client-sdk';
 import t from 'tap';
 
-import { encodeContent } from '../../dist/content.js';
+import { encodeContent } from '../../dist/content/index.js';
 import {
   answersFrom,
   delivery,
