@@ -24,6 +24,7 @@ const ENTRIES = [
   { folder: 'packages/client-sdk', entry: 'dist/node.d.ts', report: 'node' },
   { folder: 'packages/client-sdk', entry: 'dist/browser.d.ts', report: 'browser' },
   { folder: 'packages/client-sdk', entry: 'dist/testing.d.ts', report: 'testing' },
+  { folder: 'packages/client-sdk', entry: 'dist/testing/stores.d.ts', report: 'testing-stores' },
 ];
 
 const write = process.argv.includes('--write');

@@ -13,14 +13,21 @@ import type { Dial } from './transport/port.js';
 export interface ClientOptions {
   /** `ws://` or `wss://` address of the relay. */
   readonly relay: string;
-  /** Where everything is kept; the client closes it. */
-  readonly store: ClientStore;
+  /**
+   * Name of this device's identity and history on this machine, 1 to 32 of `a-z 0-9 _ -`; made at first use. In
+   * Node a folder `sdk/NAME` in `QASID_HOME` or `~/.qasid`, in a browser a database of the page's origin.
+   */
+  readonly profile?: string | undefined;
+  /** Encrypts the profile. One made with it is never opened without it, nor the reverse. */
+  readonly passphrase?: string | undefined;
+  /** In place of a profile: where everything is kept. The client closes it. */
+  readonly store?: ClientStore | undefined;
   /** The primitives; default: the platform's. */
   readonly crypto?: CryptoProvider;
   readonly clock?: Clock;
   /** Uniform in [0, 1): spreads retries over time. Never used for keys. */
   readonly random?: () => number;
-  /** Opens sockets; default: the platform's WebSocket. */
+  /** Opens sockets; default: the browser's WebSocket, the `ws` package in Node. */
   readonly socket?: Dial;
   /** Connect at once and stay connected; default true. */
   readonly connect?: boolean;

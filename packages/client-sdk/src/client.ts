@@ -32,7 +32,7 @@ import { type Registration, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import type { Profile } from './stores/port.js';
 import { SPACE } from './timeline/batch.js';
-import { platformDial } from './transport/websocket.js';
+import { openPlatform, type OpenedOptions } from './platform/open.js';
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
 export class QasidClient implements AsyncDisposable {
@@ -53,7 +53,7 @@ export class QasidClient implements AsyncDisposable {
   #registering = false;
   #clockOffsetMs: number | undefined;
 
-  private constructor(options: ClientOptions) {
+  private constructor(options: OpenedOptions) {
     const { relay, store, clock = systemClock, socket } = options;
     const crypto: CryptoProvider = options.crypto ?? defaultCrypto;
     // One generator for everything, so that nobody has to ask which draw matters. ATK-A04.
@@ -64,7 +64,7 @@ export class QasidClient implements AsyncDisposable {
       crypto,
       clock,
       dice: random,
-      dial: socket ?? platformDial,
+      dial: socket,
       receipts: options.receipts ?? { delivered: true, read: true },
     };
     this.#log = options.log;
@@ -105,13 +105,19 @@ export class QasidClient implements AsyncDisposable {
   }
 
   /**
-   * Open a client on a store. Connects in the background when there is an account.
+   * Open a profile of this machine, or a store. Connects in the background when there is an account.
    *
-   * @throws StoreError
+   * @throws UsageError `USAGE_ARGUMENT`; StoreError, for a profile `STORE_PASSPHRASE`, `STORE_LOST`, `STORE_CORRUPT`.
    */
   static async open(options: ClientOptions): Promise<QasidClient> {
-    const client = new QasidClient(options);
-    await client.#start();
+    const opened = await openPlatform(options);
+    const client = new QasidClient(opened);
+    try {
+      await client.#start();
+    } catch (error) {
+      if (options.store === undefined) await opened.store.close();
+      throw error;
+    }
     return client;
   }
 

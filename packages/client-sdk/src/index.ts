@@ -1,7 +1,7 @@
 /**
  * `@qasid/client-sdk`: end-to-end encrypted messages that are neither lost nor shown twice.
  *
- * Runs in browsers and in Node; nothing here needs either. SQLite and the `ws` package are in `./node`.
+ * Runs in browsers and in Node. What differs between them is loaded by `QasidClient.open` and lies behind `#platform`.
  */
 export { QasidClient } from './client.js';
 export type { Conversation, TextInput } from './conversation.js';

@@ -15,3 +15,9 @@ export {
 } from './testing/network.js';
 export { SeededRandom, seededCrypto } from './testing/random.js';
 export { TestWorld, type TestClientOptions, type TestWorldOptions } from './testing/world.js';
+export {
+  storeContract,
+  type ContractTest,
+  type StoreMaker,
+  type Teardown,
+} from './testing/stores.js';

@@ -8,7 +8,7 @@
  *
  * Several processes (or tabs) may hold one store at once. Session versions keep them from losing each
  * other's updates, `ownConnection` decides which of them talks to the relay, `watch` tells them of each
- * other's commits. test/support/store-contract.ts runs on every adapter.
+ * other's commits. `storeContract` of the testing kit runs on every adapter.
  */
 import type { Bytes, KeyPair, ProtocolStore, PublicKey, SigningKeyPair } from '@qasid/protocol';
 

@@ -25,7 +25,8 @@ export interface TestWorldOptions {
 }
 
 /** How a client of a world differs from others. */
-export interface TestClientOptions extends Partial<Omit<ClientOptions, 'relay' | 'clock'>> {
+export interface TestClientOptions
+  extends Partial<Omit<ClientOptions, 'relay' | 'clock' | 'profile' | 'passphrase'>> {
   /** What the relay says to it and hears from it. */
   readonly lies?: Lies;
   /** Its program dies at this moment; see `Mortal`. */

@@ -1,4 +1,5 @@
 // The SDK runs in a browser: its portable entry reaches no node:* module and no native code.
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import {
   findCycle,
@@ -15,10 +16,28 @@ t.test('the portable entry reaches the protocol and nothing of Node', async (t) 
   const { files, outside } = reach(graph, 'index.ts', { types: false });
   t.ok(files.size > 0, `${files.size} files`);
   const wrong = [...outside].filter(
-    (specifier) => specifier !== '@qasid/protocol' && specifier !== '@qasid/protocol/envelope',
+    (specifier) =>
+      !['@qasid/protocol', '@qasid/protocol/envelope', '#platform'].includes(specifier),
   );
   t.strictSame(wrong, []);
 });
+
+t.test(
+  '#platform in a browser reaches nothing of Node, in Node nothing native at once',
+  async (t) => {
+    const web = reach(graph, 'platform/web.ts', { types: false });
+    const allowed = ['@qasid/protocol', '@noble/hashes', 'idb'];
+    t.strictSame(
+      [...web.outside].filter((specifier) => !allowed.includes(packageOf(specifier))),
+      [],
+    );
+    const source = readFileSync(
+      `${repositoryRoot}packages/client-sdk/src/platform/node.ts`,
+      'utf8',
+    );
+    t.notMatch(source, /^import [^;]*(sqlite|node-socket)/m, 'loaded when needed');
+  },
+);
 
 t.test('./browser reaches nothing of Node', async (t) => {
   const { files, outside } = reach(graph, 'browser.ts', { types: false });
@@ -30,6 +49,11 @@ t.test('./browser reaches nothing of Node', async (t) => {
   );
 });
 
+t.test('./testing/stores runs in a browser', async (t) => {
+  const { outside } = reach(graph, 'testing/stores.ts', { types: false });
+  t.strictSame([...outside], ['@qasid/protocol']);
+});
+
 t.test('only what ./node or ./browser reaches may use drivers', async (t) => {
   const portable = reach(graph, 'index.ts').files;
   const allowed = ['ws', 'better-sqlite3', 'idb', '@noble/hashes', '@qasid/relay', 'simple-peer'];
@@ -37,6 +61,7 @@ t.test('only what ./node or ./browser reaches may use drivers', async (t) => {
   for (const [file, edges] of graph) {
     for (const { specifier, file: target, type } of edges) {
       if (target !== undefined || specifier.startsWith('@qasid/protocol')) continue;
+      if (specifier === '#platform') continue;
       const known = specifier.startsWith('node:') || allowed.includes(packageOf(specifier));
       if (!known || (portable.has(file) && !type)) wrong.push(`${file} imports ${specifier}`);
     }

@@ -9,7 +9,7 @@ import { openDB } from 'idb';
 import t from 'tap';
 
 import { bytes, messageRow, outboxRow, PROFILE, session } from '../support/rows.js';
-import { storeContract } from '../support/store-contract.js';
+import { runContract } from '../support/store-contract.js';
 import { TestLocks } from '../support/web-locks.js';
 
 const locks = new TestLocks() as unknown as Pick<LockManager, 'request'>;
@@ -18,7 +18,7 @@ let names = 0;
 
 for (const passphrase of [undefined, 'correct horse']) {
   const profiles = new WeakMap<ClientStore, string>();
-  await storeContract(t, {
+  await runContract(t, {
     name: passphrase === undefined ? 'indexeddb' : 'indexeddb with passphrase',
     async open(t) {
       const profile = `contract-${names++}`;

@@ -8,12 +8,12 @@ import { SqliteStore } from '@qasid/client-sdk/node';
 import t from 'tap';
 
 import { bytes, CONTACT, messageRow, outboxRow, PROFILE, session } from '../support/rows.js';
-import { storeContract } from '../support/store-contract.js';
+import { runContract } from '../support/store-contract.js';
 import { tempDirectory } from '../support/temp.js';
 
 const FAST = { scryptLog2N: 4 };
 
-await storeContract(t, {
+await runContract(t, {
   name: 'memory',
   open: async () => new MemoryStore(),
   reopen: async (store) => store,
@@ -21,7 +21,7 @@ await storeContract(t, {
 
 for (const passphrase of [undefined, 'correct horse']) {
   const directories = new WeakMap<ClientStore, string>();
-  await storeContract(t, {
+  await runContract(t, {
     name: passphrase === undefined ? 'sqlite' : 'sqlite with passphrase',
     async open(t) {
       const directory = join(tempDirectory(t), 'profile');

@@ -1,9 +1,10 @@
-// What every ClientStore does with messages and records.
-import { PLACE_STEP, type MessageRow, type NewMessage } from '@qasid/client-sdk';
-import type { Test } from 'tap';
-
+/**
+ * Testing kit. What every ClientStore does with messages and records.
+ */
+import { PLACE_STEP, type MessageRow, type NewMessage } from '../../stores/port.js';
+import { contractTest, must, type Check, type ContractTest } from './check.js';
+import type { StoreMaker } from './contract.js';
 import { ACCOUNT, bytes, messageRow, OTHER } from './rows.js';
-import type { StoreMaker } from './store-contract.js';
 
 function ids(rows: readonly MessageRow[]): string[] {
   return rows.map(({ id }) => id);
@@ -13,8 +14,13 @@ function found(id: string, change: Partial<NewMessage> = {}): NewMessage {
   return { ...messageRow(id, true), ...change };
 }
 
-export async function historyContract(t: Test, maker: StoreMaker): Promise<void> {
-  await t.test(`${maker.name}: messages by conversation, author and id`, async (t) => {
+/** The part of the contract about history, search, expiry and records. */
+export function historyContract(maker: StoreMaker): readonly ContractTest[] {
+  const tests: ContractTest[] = [];
+  const test = (name: string, body: (t: Check) => Promise<void>): void => {
+    tests.push(contractTest(name, body));
+  };
+  test(`${maker.name}: messages by conversation, author and id`, async (t) => {
     const store = await maker.open(t);
     await store.commit({
       extra: {
@@ -39,7 +45,7 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.equal((await handle.loadMessage(ACCOUNT, ACCOUNT, 'aa'))?.seq, 1, 'a name was resolved');
   });
 
-  await t.test(`${maker.name}: pages of a conversation (ATK-I02)`, async (t) => {
+  test(`${maker.name}: pages of a conversation (ATK-I02)`, async (t) => {
     const store = await maker.open(t);
     await store.commit({
       extra: {
@@ -75,26 +81,30 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.equal(await store.lastSeq(), 7, 'numbers are never given twice');
   });
 
-  await t.test(`${maker.name}: a row is replaced as it was read, or not at all`, async (t) => {
+  test(`${maker.name}: a row is replaced as it was read, or not at all`, async (t) => {
     const store = await maker.open(t);
     await store.commit({ extra: { messagesAdded: [found('1'), found('2')] } });
     const [first, second] = await store.loadMessages({});
-    const changed = { ...first!, text: 'edited', state: bytes(9, 1), expiresAtMs: 5_000 };
+    const changed = { ...must(first), text: 'edited', state: bytes(9, 1), expiresAtMs: 5_000 };
     await store.commit({ extra: { messagesReplaced: [{ row: changed }] } });
-    const now = (await store.loadMessages({}))[0]!;
+    const now = must((await store.loadMessages({}))[0]);
     t.strictSame({ ...now, revision: 0 }, { ...changed, revision: 0 });
-    t.ok(now.revision > second!.revision, 'the revision rises over all rows');
+    t.ok(now.revision > must(second).revision, 'the revision rises over all rows');
     await t.rejects(
       store.commit({
         extra: {
-          messagesReplaced: [{ row: { ...second!, text: 'x' } }, { row: changed }],
+          messagesReplaced: [{ row: { ...must(second), text: 'x' } }, { row: changed }],
           records: [{ space: 'a', key: 'b', value: bytes(1, 1), expectedVersion: 0 }],
         },
       }),
       { code: 'STORE_CONFLICT' },
       'somebody else was quicker',
     );
-    t.equal((await store.loadMessages({}))[1]?.text, second!.text, 'nothing of it was written');
+    t.equal(
+      (await store.loadMessages({}))[1]?.text,
+      must(second).text,
+      'nothing of it was written',
+    );
     t.equal(await store.loadRecord('a', 'b'), undefined);
     await store.commit({ extra: { messagesRemoved: [1] } });
     await t.rejects(store.commit({ extra: { messagesReplaced: [{ row: now }] } }), {
@@ -108,7 +118,7 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.strictSame(ids(await handle.loadChanges({ after: revision, limit: 2 })), ['3', '4']);
   });
 
-  await t.test(`${maker.name}: what disappears when (ATK-H11)`, async (t) => {
+  test(`${maker.name}: what disappears when (ATK-H11)`, async (t) => {
     const store = await maker.open(t);
     await store.commit({
       extra: {
@@ -126,14 +136,14 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.strictSame(await through(9_000, 1), ['soon']);
     const [soon] = await store.loadExpiring({ throughMs: 1_000, limit: 1 });
     await store.commit({
-      extra: { messagesReplaced: [{ row: { ...soon!, expiresAtMs: undefined } }] },
+      extra: { messagesReplaced: [{ row: { ...must(soon), expiresAtMs: undefined } }] },
     });
     t.strictSame(await through(9_000), ['next', 'late']);
     await store.commit({ extra: { messagesRemoved: [4] } });
     t.strictSame(await through(9_000), ['late']);
   });
 
-  await t.test(`${maker.name}: search by words`, async (t) => {
+  test(`${maker.name}: search by words`, async (t) => {
     const store = await maker.open(t);
     await store.commit({
       extra: {
@@ -155,7 +165,7 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.strictSame(await search(['sala']), [], 'whole words');
     t.strictSame(await search([]), []);
     const [two] = await store.searchMessages({ terms: ['salaam'], limit: 1 });
-    await store.commit({ extra: { messagesReplaced: [{ row: two!, terms: ['other'] }] } });
+    await store.commit({ extra: { messagesReplaced: [{ row: must(two), terms: ['other'] }] } });
     t.strictSame(await search(['salaam']), ['1']);
     t.strictSame(await search(['other']), ['2']);
     await store.commit({ extra: { messagesRemoved: [1] } });
@@ -164,7 +174,7 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.strictSame(await search(['other']), []);
   });
 
-  await t.test(`${maker.name}: records`, async (t) => {
+  test(`${maker.name}: records`, async (t) => {
     const store = await maker.open(t);
     const write = (space: string, key: string, fill: number | undefined, expectedVersion: number) =>
       store.commit({
@@ -183,8 +193,12 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
     t.strictSame([a?.key, a?.value], ['a', bytes(3, 1)]);
     await t.rejects(write('chain', 'a', 9, 0), { code: 'STORE_CONFLICT' }, 'it is there');
     await t.rejects(write('chain', 'c', 9, 1), { code: 'STORE_CONFLICT' }, 'it is not there');
-    await write('chain', 'a', 4, a!.version);
-    await t.rejects(write('chain', 'a', 9, a!.version), { code: 'STORE_CONFLICT' }, 'outdated');
+    await write('chain', 'a', 4, must(a).version);
+    await t.rejects(
+      write('chain', 'a', 9, must(a).version),
+      { code: 'STORE_CONFLICT' },
+      'outdated',
+    );
     const all = await handle.loadRecords('chain');
     t.strictSame(
       all.map(({ key, value }) => [key, value[0]]),
@@ -195,12 +209,16 @@ export async function historyContract(t: Test, maker: StoreMaker): Promise<void>
       'in the order they were written',
     );
     t.strictSame(
-      (await handle.loadRecords('chain', all[0]!.version)).map(({ key }) => key),
+      (await handle.loadRecords('chain', must(all[0]).version)).map(({ key }) => key),
       ['a'],
     );
-    await write('chain', 'a', undefined, all[1]!.version);
+    await write('chain', 'a', undefined, must(all[1]).version);
     t.equal(await handle.loadRecord('chain', 'a'), undefined);
     await write('chain', 'a', 5, 0);
-    t.ok((await handle.loadRecord('chain', 'a'))!.version > all[1]!.version, 'no version twice');
+    t.ok(
+      must(await handle.loadRecord('chain', 'a')).version > must(all[1]).version,
+      'no version twice',
+    );
   });
+  return tests;
 }
