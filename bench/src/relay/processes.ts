@@ -188,6 +188,8 @@ process.on('exit', () => {
   for (const { pid } of running) if (pid !== undefined) for (const one of treeOf(pid)) kill(one);
 });
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
