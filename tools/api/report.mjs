@@ -25,6 +25,7 @@ const ENTRIES = [
   { folder: 'packages/client-sdk', entry: 'dist/browser.d.ts', report: 'browser' },
   { folder: 'packages/client-sdk', entry: 'dist/testing.d.ts', report: 'testing' },
   { folder: 'packages/client-sdk', entry: 'dist/testing/stores.d.ts', report: 'testing-stores' },
+  { folder: 'packages/client-sdk', entry: 'dist/calls.d.ts', report: 'calls' },
 ];
 
 const write = process.argv.includes('--write');

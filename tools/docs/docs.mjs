@@ -36,7 +36,7 @@ const PACKAGES = [
   },
   {
     name: '@qasid/client-sdk',
-    entries: ['index.ts', 'node.ts', 'browser.ts', 'testing.ts'].map(
+    entries: ['index.ts', 'node.ts', 'browser.ts', 'testing.ts', 'calls.ts'].map(
       (entry) => `${root}packages/client-sdk/src/${entry}`,
     ),
     opaque: [],

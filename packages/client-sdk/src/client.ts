@@ -18,7 +18,6 @@ import type {
 import { systemClock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import { Conversation } from './conversation.js';
-import { decodeConversation } from './content/conversation-state.js';
 import { Devices } from './devices.js';
 import { Engine, type Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
@@ -30,8 +29,14 @@ import { errorOfCode } from './outbox.js';
 import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { type Registration, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
+import {
+  makeSignals,
+  turnServersOf,
+  type IceServer,
+  type Signal,
+  type Signals,
+} from './signals.js';
 import type { Profile } from './stores/port.js';
-import { SPACE } from './timeline/batch.js';
 import { openPlatform, type OpenedOptions } from './platform/open.js';
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
@@ -40,6 +45,8 @@ export class QasidClient implements AsyncDisposable {
   readonly #log: ((line: LogLine) => void) | undefined;
   readonly #autoConnect: boolean;
   readonly #emitter = new Emitter<ClientEvents>();
+  /** Messages that are not history: chapter 14. Calls are built on it. */
+  readonly signals: Signals;
   readonly #history: History;
   readonly #sending: Sending;
   readonly #registrar: Registrar;
@@ -76,11 +83,14 @@ export class QasidClient implements AsyncDisposable {
       failed: (id, error) => this.#emitter.emit('failed', { id, error }),
     });
     const trouble = (error: unknown): void => this.#trouble(error);
+    const signals = new Emitter<{ readonly signal: Signal }>();
+    this.signals = makeSignals(this.#platform, () => this.#requireEngine(), signals);
     this.#feed = new Feed({
       store,
       clock,
       history: this.#history,
       emitter: this.#emitter,
+      signals,
       note: (event, code) => this.#note(event, code),
       trouble,
     });
@@ -240,11 +250,7 @@ export class QasidClient implements AsyncDisposable {
 
   /** All conversations, message requests and archived ones included, the one with the last message first. */
   async conversations(): Promise<readonly ConversationInfo[]> {
-    const rows = await this.#platform.store.loadRecords(SPACE.conversation);
-    const all = await Promise.all(
-      rows.map(({ key, value }) => this.#history.info(key, decodeConversation(value))),
-    );
-    return all.sort((a, b) => b.lastActivityMs - a.lastActivityMs);
+    return this.#history.conversations();
   }
 
   /** Messages of all conversations with all words of `query`; as `Conversation.search`. */
@@ -336,6 +342,11 @@ export class QasidClient implements AsyncDisposable {
     return trustContact(this.#people, who);
   }
 
+  /** Fresh credentials for the relay's TURN servers; none where it has none. @throws NetworkError */
+  async turnServers(): Promise<readonly IceServer[]> {
+    return turnServersOf(this.#requireEngine());
+  }
+
   /** Where a reader of the history stands, kept in the store under `name`; 0 at first. */
   async cursor(name: string): Promise<number> {
     return this.#platform.store.loadCursor(name);
@@ -347,9 +358,9 @@ export class QasidClient implements AsyncDisposable {
   }
 
   /** Hang up, finish what is being written, close the store. May be called more than once. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closing ??= this.#shutDown();
-    await this.#closing;
+    return this.#closing;
   }
 
   /** `close`, for `await using`. */
@@ -460,15 +471,12 @@ export class QasidClient implements AsyncDisposable {
   }
 
   #notInTime(what: string): NetworkError {
-    if (this.#closing !== undefined)
-      return new NetworkError('NET_CLOSED', 'this client was closed');
+    if (this.#closing !== undefined) return closedError();
     return this.#engine?.link.problem ?? new NetworkError('NET_TIMEOUT', what);
   }
 
   #requireOpen(): void {
-    if (this.#closing !== undefined) {
-      throw new NetworkError('NET_CLOSED', 'this client was closed');
-    }
+    if (this.#closing !== undefined) throw closedError();
   }
 
   #requireProfile(): Profile {
@@ -490,4 +498,8 @@ export class QasidClient implements AsyncDisposable {
 
 function isConflict(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'STORE_CONFLICT';
+}
+
+function closedError(): NetworkError {
+  return new NetworkError('NET_CLOSED', 'this client was closed');
 }

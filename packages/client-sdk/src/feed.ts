@@ -8,6 +8,7 @@ import { decodeConversation } from './content/conversation-state.js';
 import type { Emitter } from './events.js';
 import type { History } from './history.js';
 import type { ClientStore, MessageRow } from './stores/port.js';
+import type { Signal } from './signals.js';
 import { SPACE } from './timeline/batch.js';
 import type { Happening } from './timeline/types.js';
 
@@ -23,6 +24,7 @@ export interface FeedOptions {
   readonly clock: Clock;
   readonly history: History;
   readonly emitter: Emitter<ClientEvents>;
+  readonly signals: Emitter<{ readonly signal: Signal }>;
   note(event: LogLine['event'], code: string): void;
   trouble(error: unknown): void;
 }
@@ -51,7 +53,7 @@ export class Feed {
 
   /** Tell of what the store does not show. */
   happened(happenings: readonly Happening[]): void {
-    const { emitter, trouble } = this.#options;
+    const { emitter, signals, trouble } = this.#options;
     for (const happening of happenings) {
       switch (happening.kind) {
         case 'gap': {
@@ -72,8 +74,12 @@ export class Feed {
         case 'request':
           this.#request(happening.peer).catch(trouble);
           break;
-        case 'signal':
+        case 'signal': {
+          const { author: account, device, content } = happening.entry;
+          const { body } = content;
+          if (body.kind === 'call') signals.emit('signal', { account, device, data: body.data });
           break;
+        }
       }
     }
   }

@@ -6,11 +6,11 @@
  */
 import type { Clock } from './clock.js';
 import type { ConversationInfo, Message, Sender } from './api.js';
-import type { ConversationState } from './content/conversation-state.js';
+import { decodeConversation, type ConversationState } from './content/conversation-state.js';
 import { queryTerms } from './content/terms.js';
 import { viewConversation, viewMessage, type ViewDeps } from './message-view.js';
 import type { ClientStore, MessageRow, Position, Profile } from './stores/port.js';
-import { Batch } from './timeline/batch.js';
+import { Batch, SPACE } from './timeline/batch.js';
 
 /** Rows read at once. */
 const PAGE = 200;
@@ -97,6 +97,15 @@ export class History {
   /** Whether a message has disappeared, also when nobody has removed it yet. ATK-H11. */
   isOver(row: Pick<MessageRow, 'expiresAtMs'>): boolean {
     return row.expiresAtMs !== undefined && row.expiresAtMs <= this.#clock.now();
+  }
+
+  /** All conversations, the one with the last message first. */
+  async conversations(): Promise<readonly ConversationInfo[]> {
+    const rows = await this.#deps.store.loadRecords(SPACE.conversation);
+    const all = await Promise.all(
+      rows.map(({ key, value }) => this.info(key, decodeConversation(value))),
+    );
+    return all.sort((a, b) => b.lastActivityMs - a.lastActivityMs);
   }
 
   /** A conversation as a program sees it. */

@@ -53,6 +53,7 @@ export {
   type NetworkErrorCode,
 } from './errors.js';
 export type { Registration } from './registrar.js';
+export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';
 export { PLACE_STEP } from './stores/port.js';

@@ -9,11 +9,11 @@ export const CALL_ID_BYTES = 16;
 export const RING_MS = 60_000;
 
 /**
- * How old an invite may be by the sender's clock before it is only a missed call, in milliseconds. Clocks
- * disagree: lower, and people whose clock is slow cannot call. The relay keeps an invite no longer than
- * `RING_MS`, so a higher value lets nothing old ring.
+ * By how much two devices may disagree on the time of the relay, in milliseconds. Both correct their clocks by
+ * what the relay said when they connected. Lower: a slow network makes calls into missed ones. Higher: an
+ * invite that waited at the relay rings although its caller has given up.
  */
-export const INVITE_SKEW_MS: number = 10 * 60_000;
+export const INVITE_SKEW_MS = 15_000;
 
 /** How long both sides have to open the media path after the call was accepted, in milliseconds. */
 export const CONNECT_MS = 30_000;
@@ -38,3 +38,6 @@ export const RESTART_PAUSES_MS: readonly number[] = [500, 1_000, 2_000, 4_000, 8
 
 /** How long an interrupted call is kept, in milliseconds. Lower: a tunnel ends calls. Higher: silence. */
 export const RESTART_GIVE_UP_MS = 60_000;
+
+/** How long a connection that the other side closed waits for its hang-up, in milliseconds. */
+export const GONE_GRACE_MS = 5_000;

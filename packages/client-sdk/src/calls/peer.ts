@@ -9,7 +9,7 @@
 import { VerificationError, samePublicBytes, type Bytes } from '@qasid/protocol';
 
 import type { Clock, Timer } from '../clock.js';
-import { CANDIDATES_MAX, RESTART_GIVE_UP_MS, RESTART_PAUSES_MS } from './limits.js';
+import { CANDIDATES_MAX, GONE_GRACE_MS, RESTART_GIVE_UP_MS, RESTART_PAUSES_MS } from './limits.js';
 import type { CallBody, IceCandidate } from './messages.js';
 import { checkDescription } from './sdp.js';
 import { SimplePeer, type PeerSignal, type SimplePeerInstance } from './simple-peer.js';
@@ -95,6 +95,7 @@ class CallPeer implements Peer {
   #restartTimer: Timer | undefined;
   #giveUpTimer: Timer | undefined;
   #askedTimer: Timer | undefined;
+  #goneTimer: Timer | undefined;
   #restarts = 0;
 
   constructor(options: PeerOptions, events: PeerEvents) {
@@ -145,6 +146,7 @@ class CallPeer implements Peer {
     this.#isOver = true;
     this.#candidateTimer?.cancel();
     this.#askedTimer?.cancel();
+    this.#goneTimer?.cancel();
     this.#calm();
     this.#peer.destroy();
   }
@@ -185,8 +187,17 @@ class CallPeer implements Peer {
     });
     peer.on('stream', (stream: MediaStream) => this.#events.stream(stream));
     peer.on('data', (bytes: Uint8Array) => this.#events.data(bytes));
-    peer.on('error', (error: Error) => this.#fail(error));
-    peer.on('close', () => this.#fail(new Error('the other side closed the connection')));
+    peer.on('error', (error: Error) => {
+      if (this.#isOpen) this.#gone(error);
+      else this.#fail(error);
+    });
+    peer.on('close', () => this.#gone(new Error('the other side closed the connection')));
+  }
+
+  /** The other end is gone. Most likely it hung up, and its word for that is still under way. */
+  #gone(error: Error): void {
+    if (this.#isOver || this.#goneTimer !== undefined) return;
+    this.#goneTimer = this.#options.clock.after(GONE_GRACE_MS, () => this.#fail(error));
   }
 
   #say(signal: PeerSignal): void {
