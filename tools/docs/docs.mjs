@@ -72,6 +72,7 @@ async function convert(name, entries, opaque) {
       readme: 'none',
       // No places in a repository: they need git and a remote, and differ between clones.
       disableSources: true,
+      excludeInternal: true,
       logLevel: LogLevel.Warn,
       requiredToBeDocumented: REQUIRED,
       intentionallyNotExported: opaque,

@@ -27,7 +27,7 @@ import { Feed } from './feed.js';
 import { History } from './history.js';
 import { errorOfCode } from './outbox.js';
 import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
-import { type Registration, Registrar } from './registrar.js';
+import { type RegisterOptions, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import {
   makeSignals,
@@ -175,7 +175,7 @@ export class QasidClient implements AsyncDisposable {
    *
    * @throws AccountError `ACCOUNT_…`, all but `UNKNOWN` and `NOT_REGISTERED`; NetworkError; StoreError, `STORE_LOCKED` while another process of this profile is connected.
    */
-  async register(options: Registration): Promise<Me> {
+  async register(options: RegisterOptions): Promise<Me> {
     this.#requireOpen();
     const { username } = options;
     const present = this.#profile;
@@ -193,7 +193,7 @@ export class QasidClient implements AsyncDisposable {
     }
   }
 
-  async #register(options: Registration): Promise<Me> {
+  async #register(options: RegisterOptions): Promise<Me> {
     const registered = await this.#registrar.register(options, (profile) => {
       this.#profile = profile;
       return this.#makeEngine(profile);

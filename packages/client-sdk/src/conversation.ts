@@ -70,7 +70,7 @@ export class Conversation {
   readonly #deps: ConversationDeps;
   #typedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** Made by `QasidClient.conversation`. */
+  /** @internal Made by `QasidClient.conversation`. */
   constructor(deps: ConversationDeps, contact: Pick<Contact, 'account' | 'username'>) {
     this.#deps = deps;
     this.id = contact.account;

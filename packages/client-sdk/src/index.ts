@@ -52,7 +52,7 @@ export {
   type AccountErrorCode,
   type NetworkErrorCode,
 } from './errors.js';
-export type { Registration } from './registrar.js';
+export type { RegisterOptions } from './registrar.js';
 export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';

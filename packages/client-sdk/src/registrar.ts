@@ -37,7 +37,7 @@ const FAILURES_MAX = 3;
 const DEMANDS_MAX = 3;
 
 /** What a new account brings to its relay. */
-export interface Registration {
+export interface RegisterOptions {
   /** 3 to 32 of `a-z 0-9 _ . -`; without one, people find the account by its id. */
   readonly username?: string;
   /** `qasid-invite:…`, for a relay that takes members by invite. */
@@ -74,7 +74,7 @@ export class Registrar {
 
   /** Throws as `QasidClient.register`. The engine runs when this resolves. */
   async register(
-    registration: Registration,
+    registration: RegisterOptions,
     makeEngine: (profile: Profile) => Engine,
   ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
     if (registration.username !== undefined) checkUsername(registration.username);
@@ -101,7 +101,7 @@ export class Registrar {
 
   async #run(
     present: Profile,
-    registration: Omit<Registration, 'invite'> & { readonly invite: Bytes | undefined },
+    registration: Omit<RegisterOptions, 'invite'> & { readonly invite: Bytes | undefined },
     engine: Engine,
     lease: ConnectionLease,
   ): Promise<Profile> {

@@ -12,7 +12,8 @@ import { LABEL_REGISTER_WORK } from '../labels.js';
 import { INVITE_BYTES, WORK_BITS_MAX, WORK_BYTES } from '../limits.js';
 import type { AccountId, RelayId } from './mailbox.js';
 
-type Sha256 = Pick<CryptoProvider, 'sha256'>;
+/** The one primitive that proofs of work need. */
+export type Sha256 = Pick<CryptoProvider, 'sha256'>;
 
 /** What the work of a registration is bound to. */
 export interface WorkClaim {
