@@ -6,6 +6,7 @@ import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
+import type { SealedPolicy, VisibleCause } from './sealed/post.js';
 import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
 import type { Dial } from './transport/port.js';
 
@@ -33,6 +34,8 @@ export interface ClientOptions {
   readonly connect?: boolean;
   /** Which receipts to send to accepted contacts; default both. Nobody else ever gets one. */
   readonly receipts?: { readonly delivered: boolean; readonly read: boolean };
+  /** Whether the relay may learn who sends; default `prefer`. */
+  readonly sealed?: SealedPolicy;
   /** What went on, in codes: no names, no keys, no content. */
   readonly log?: (line: LogLine) => void;
 }
@@ -45,7 +48,8 @@ export interface LogLine {
     | 'undecryptable'
     | 'identity-changed'
     | 'first-use'
-    | 'stalled';
+    | 'stalled'
+    | 'sender-visible';
   /** A status or an error code. */
   readonly code: string;
 }
@@ -293,6 +297,12 @@ export interface Stalled {
   readonly received: number;
 }
 
+/** Something goes to this account with our name on it, though its delivery token is known. */
+export interface SenderVisible {
+  readonly account: string;
+  readonly cause: VisibleCause;
+}
+
 /** Everything a client tells. */
 export interface ClientEvents {
   /** A message arrived and is stored. */
@@ -322,6 +332,8 @@ export interface ClientEvents {
   readonly 'first-use': FirstUse;
   /** Once for every 1 000 messages (`POST_QUANTUM_STALLED_MESSAGES`), and again in a client opened anew. */
   readonly stalled: Stalled;
+  /** Once for an account, until something went to it sealed again. Told in the process that is connected. */
+  readonly 'sender-visible': SenderVisible;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */
   readonly trouble: Error;
 }

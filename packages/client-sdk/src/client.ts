@@ -38,6 +38,7 @@ import {
 } from './signals.js';
 import type { Profile } from './stores/port.js';
 import { openPlatform, type OpenedOptions } from './platform/open.js';
+import { telling } from './telling.js';
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
 export class QasidClient implements AsyncDisposable {
@@ -73,6 +74,7 @@ export class QasidClient implements AsyncDisposable {
       dice: random,
       dial: socket,
       receipts: options.receipts ?? { delivered: true, read: true },
+      sealed: options.sealed ?? 'prefer',
     };
     this.#log = options.log;
     this.#autoConnect = options.connect ?? true;
@@ -401,6 +403,7 @@ export class QasidClient implements AsyncDisposable {
 
   #makeEngine(profile: Profile): Engine {
     return new Engine(this.#platform, profile, {
+      ...telling(this.#emitter, (event, code) => this.#note(event, code)),
       status: (status, problem) => {
         if (this.#closing !== undefined) return;
         this.#registrar.status(status, problem);
@@ -411,21 +414,6 @@ export class QasidClient implements AsyncDisposable {
       owned: () => void this.#sending.check().catch((error: unknown) => this.#trouble(error)),
       settled: (row, error) => this.#sending.settled(row, error),
       held: (row) => this.#sending.held(row),
-      heldMessage: (account, username) => this.#emitter.emit('held', { account, username }),
-      identityChanged: (contact, trusted, offered) => {
-        this.#note('identity-changed', 'TRUST_IDENTITY_CHANGED');
-        const { account, username } = contact;
-        this.#emitter.emit('identity-changed', { account, username, trusted, offered });
-      },
-      firstUse: (contact, identityKey) => {
-        this.#note('first-use', 'first-use');
-        const { account, username } = contact;
-        this.#emitter.emit('first-use', { account, username, identityKey });
-      },
-      stalled: (stalled) => {
-        this.#note('stalled', 'stalled');
-        this.#emitter.emit('stalled', stalled);
-      },
       happened: (happenings) => this.#feed.happened(happenings),
       trouble: (error) => this.#trouble(error),
       prove: (challenge) => {

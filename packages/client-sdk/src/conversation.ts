@@ -25,6 +25,7 @@ import { decodeState, type Stamp } from './content/message-state.js';
 import type { Engine, Platform } from './engine.js';
 import { sendTyping } from './ephemeral.js';
 import type { History } from './history.js';
+import { replaceToken } from './sealed/tokens.js';
 import type { Sending } from './sending.js';
 import type { Contact, MessageRow, Position } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
@@ -288,9 +289,13 @@ export class Conversation {
     return this.#decide((settings) => ({ ...settings, retentionSeconds: seconds }));
   }
 
-  /** Drop what this account writes from now on. It learns nothing of that. */
+  /**
+   * Drop what this account writes from now on. It learns nothing of that, but its right to write without a name
+   * ends: our delivery token is replaced, and all others get the new one.
+   */
   async block(): Promise<void> {
     await this.#decide((settings) => ({ ...settings, status: 'blocked' }));
+    this.#deps.engine().tokensChanged();
   }
 
   /** Take its messages again. */
@@ -361,6 +366,9 @@ export class Conversation {
         await batch.setConversation(this.id, { ...before, settings, settingsAt });
         if (settings.status !== 'accepted') {
           await batch.setRecord(SPACE.receipts, this.id, undefined);
+        }
+        if (settings.status === 'blocked' && before.settings.status !== 'blocked') {
+          await replaceToken(batch, this.#deps.platform.crypto);
         }
         return settings;
       },

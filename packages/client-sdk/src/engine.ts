@@ -25,6 +25,9 @@ import { Outbox } from './outbox.js';
 import { tendPrekeys } from './prekey-upkeep.js';
 import { Receipts, type ReceiptsOptions } from './receipts.js';
 import type { SealingDeps } from './sealing.js';
+import { AnonymousLink } from './sealed/anonymous.js';
+import { SealedPost, type SealedPolicy, type VisibleCause } from './sealed/post.js';
+import { givingTo, OwnTokens, type Giving } from './sealed/tokens.js';
 import { StallWatch } from './stalls.js';
 import type {
   ClientExtra,
@@ -56,6 +59,7 @@ export interface Platform {
   readonly dice: () => number;
   readonly dial: Dial;
   readonly receipts: ReceiptsOptions['policy'];
+  readonly sealed: SealedPolicy;
 }
 
 /** What the engine tells its client. */
@@ -69,6 +73,7 @@ export interface EngineEvents {
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
   stalled(stalled: Stalled): void;
+  senderVisible(account: string, cause: VisibleCause): void;
   happened(happenings: readonly Happening[]): void;
   trouble(error: unknown): void;
   /** The answer to the relay's challenge. */
@@ -83,6 +88,10 @@ export class Engine {
   readonly directory: Directory;
   readonly sealing: SealingDeps;
   readonly link: RelayLink;
+  /** Sends, sealed where it can. */
+  readonly post: SealedPost;
+  readonly #anonymous: AnonymousLink;
+  readonly #tokens: OwnTokens;
   readonly #platform: Platform;
   readonly #events: EngineEvents;
   readonly #outbox: Outbox;
@@ -126,7 +135,26 @@ export class Engine {
       onEvent: (event) => this.#told(event),
       onStatus: (status, problem) => this.#status(status, problem),
     });
-    const ask = (op: RequestOp): Promise<ResponseItem> => this.link.requestPatiently(op);
+    this.#anonymous = new AnonymousLink({ url: platform.url, dial: platform.dial, clock, dice });
+    this.post = new SealedPost({
+      store,
+      crypto,
+      clock,
+      self: this.#self,
+      policy: platform.sealed,
+      anonymous: this.#anonymous,
+      named: this.link,
+      onSenderVisible: (account, cause) => events.senderVisible(account, cause),
+    });
+    this.#tokens = new OwnTokens({
+      store,
+      crypto,
+      clock,
+      dice,
+      ask: (op) => this.link.requestPatiently(op),
+      onTrouble: (error) => events.trouble(error),
+    });
+    const ask = (op: RequestOp): Promise<ResponseItem> => this.post.ask(op);
     this.directory = new Directory({
       crypto,
       store,
@@ -144,7 +172,7 @@ export class Engine {
       dice,
       directory: this.directory,
       sealing: this.sealing,
-      ask: (op) => this.link.request(op),
+      post: (account, parts) => this.post.send(account, parts),
       isOpen: () => this.link.status === 'open',
       onSettled: (row, error) => {
         events.settled(row, error);
@@ -159,6 +187,7 @@ export class Engine {
       crypto,
       dice,
       policy: platform.receipts,
+      giving: (account) => this.giving(account),
       onTrouble: (error) => {
         if (!this.#stopped) events.trouble(error);
       },
@@ -174,6 +203,8 @@ export class Engine {
       onHeld: (account, username) => events.heldMessage(account, username),
       onOpened: (remote, happenings) => {
         void stalls.opened(remote);
+        // Another device of ours may have blocked somebody, and removed every token.
+        if (remote.name === this.#self.account) this.#tendTokens();
         this.#receipts.poke();
         events.happened(happenings);
       },
@@ -191,6 +222,17 @@ export class Engine {
     this.#unwatch = this.#platform.store.watch(() => this.#outbox.pump());
     if (lease !== undefined) this.#own(lease);
     else void this.#tryOwn();
+  }
+
+  /** Our delivery token, when `account` is to get it with its next content. */
+  async giving(account: string): Promise<Giving | undefined> {
+    if (this.#platform.sealed === 'never' || account === this.#self.account) return undefined;
+    return givingTo(this.#platform.store, account, this.#platform.clock.now());
+  }
+
+  /** Our delivery token was replaced: tell the relay, and those who may have the new one. */
+  tokensChanged(): void {
+    if (this.isOwner) this.#tendTokens();
   }
 
   /** Receipts may be due: this engine sends them when it owns the connection. */
@@ -237,6 +279,8 @@ export class Engine {
     this.#outbox.stop();
     this.#inbox.stop();
     this.link.close();
+    this.#anonymous.close();
+    await this.#tokens.stop();
     await this.#outbox.idle();
     await this.#inbox.settled();
     await this.#receipts.stop();
@@ -267,13 +311,16 @@ export class Engine {
     this.#othersOwn = false;
     this.#events.owned();
     this.#receipts.poke();
+    this.#anonymous.keepApart();
     this.link.connect();
   }
 
   #status(status: ConnectionStatus, problem: NetworkError | undefined): void {
     if (status === 'open') {
+      this.#anonymous.keepApart();
       this.#outbox.hurry();
       this.#tend();
+      this.#tendTokens();
       this.#refreshOwnDevices();
       void this.#recheckHeld();
     } else {
@@ -361,6 +408,11 @@ export class Engine {
     refresh().catch((error: unknown) => this.#events.trouble(error));
   }
 
+  #tendTokens(): void {
+    if (this.#platform.sealed === 'never' || this.link.status !== 'open') return;
+    this.#tokens.tend(this.#relayEpoch);
+  }
+
   #tend(): void {
     if (this.#upkeep !== undefined || this.#stopped) return;
     const { crypto, store, clock } = this.#platform;
@@ -379,7 +431,9 @@ export class Engine {
         this.#upkeepTimer?.cancel();
         if (this.#stopped) return;
         this.#upkeepTimer = clock.after(UPKEEP_INTERVAL_MS, () => {
-          if (this.link.status === 'open') this.#tend();
+          if (this.link.status !== 'open') return;
+          this.#tend();
+          this.#tendTokens();
         });
       });
   }

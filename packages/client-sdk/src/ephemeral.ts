@@ -1,7 +1,7 @@
 /**
  * What is worth nothing later: sent when everything is at hand, and otherwise not at all.
  */
-import { parseAccountText } from '@qasid/protocol/envelope';
+import { LimitError } from '@qasid/protocol';
 
 import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
 import type { Engine, Platform } from './engine.js';
@@ -18,7 +18,7 @@ export async function sendTyping(
 ): Promise<void> {
   if (!engine.isOwner || engine.link.status !== 'open') return;
   const { store, crypto, clock } = platform;
-  const { sealing, link } = engine;
+  const { sealing, post } = engine;
   const contact = await store.loadContact(account);
   if (contact === undefined || contact.offeredIdentity !== undefined) return;
   const now = clock.now();
@@ -32,15 +32,8 @@ export async function sendTyping(
     return {};
   });
   try {
-    await link.request({
-      kind: 'send',
-      dest: parseAccountText(account),
-      parts,
-      ephemeral: true,
-      urgent: false,
-      ttlSeconds: 0,
-    });
+    await post.send(account, parts, { ephemeral: true });
   } catch (error) {
-    if (!(error instanceof NetworkError)) throw error;
+    if (!(error instanceof NetworkError || error instanceof LimitError)) throw error;
   }
 }

@@ -10,6 +10,7 @@ export type NetworkErrorCode =
   | 'NET_TIMEOUT' // no answer in time
   | 'NET_BUSY' // the relay asks to come back later
   | 'NET_REFUSED' // the relay understood and said no
+  | 'NET_SEALED_REFUSED' // the policy forbids to send with our name, and there is no other way now
   | 'NET_NOT_A_RELAY' // the other side does not speak `qasid.v1`
   | 'NET_CLOSED'; // this client was closed
 

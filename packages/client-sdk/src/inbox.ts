@@ -11,6 +11,7 @@ import {
   StateError,
   StoreError,
   TrustError,
+  VerificationError,
   copyBytes,
   samePublicBytes,
   toAddress,
@@ -19,6 +20,7 @@ import {
   type Bytes,
   type CryptoProvider,
   type Operations,
+  type PublicKey,
 } from '@qasid/protocol';
 import {
   accountText,
@@ -31,6 +33,8 @@ import type { Clock, Timer } from './clock.js';
 import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
+import { checkSealer, isSealed, unseal } from './sealed/certificate.js';
+import { lacksToken, tookToken } from './sealed/tokens.js';
 import type { ClientExtra, ClientStore, Contact, HeldEnvelope, NewMessage } from './stores/port.js';
 import { apply } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
@@ -51,7 +55,7 @@ export const DAY_MS = 86_400_000;
 export interface InboxOptions {
   readonly store: ClientStore;
   readonly clock: Clock;
-  readonly crypto: Pick<CryptoProvider, 'sha256'>;
+  readonly crypto: CryptoProvider;
   readonly operations: Operations<ClientExtra>;
   readonly directory: Directory;
   readonly self: { readonly account: string; readonly device: number };
@@ -71,6 +75,8 @@ interface Claimed {
   readonly device: number;
   readonly type: 2 | 3;
   readonly message: Bytes;
+  /** The key that sealed it; `undefined` when the relay was told the sender. */
+  readonly sealedBy: PublicKey | undefined;
 }
 
 interface Delivery {
@@ -187,21 +193,13 @@ export class Inbox {
   }
 
   async #open(delivery: Delivery, held: HeldEnvelope | undefined): Promise<void> {
-    let claimed: Claimed;
-    try {
-      const envelope = decodeEnvelope(delivery.body);
-      claimed = {
-        account: accountText(envelope.senderAccount),
-        device: envelope.senderDevice,
-        type: envelope.type,
-        message: envelope.message,
-      };
-    } catch (error) {
-      await this.#recordFailure(delivery, held, undefined, error);
-      return;
-    }
+    const claimed = await this.#claimed(delivery, held);
+    if (claimed === undefined) return;
     try {
       await this.#checkSender(claimed);
+      if (claimed.sealedBy !== undefined) {
+        checkSealer(await this.#options.store.loadIdentity(claimed.account), claimed.sealedBy);
+      }
       const remote = toAddress(claimed.account, claimed.device);
       let happenings: readonly Happening[] = [];
       await this.#options.operations.decrypt(
@@ -209,7 +207,14 @@ export class Inbox {
         claimed.type,
         claimed.message,
         this.#options.clock.now(),
-        async ({ plaintext }) => {
+        async ({ plaintext, remoteIdentity }) => {
+          // ATK-D02: the session inside must be with whoever sealed it, or the name outside is a lie.
+          if (claimed.sealedBy && !samePublicBytes(remoteIdentity, claimed.sealedBy)) {
+            throw new VerificationError(
+              'VERIFY_SEALED_SENDER',
+              'sealed by another than it is from',
+            );
+          }
           const opened = await this.#opened(claimed, plaintext);
           happenings = opened.happenings;
           return joinExtras(opened.extra, this.#done(delivery, held));
@@ -218,6 +223,39 @@ export class Inbox {
       this.#options.onOpened(remote, happenings);
     } catch (error) {
       await this.#failed(delivery, held, claimed, error);
+    }
+  }
+
+  /** Who sent it, as far as the outside says; `undefined`: it was dealt with. */
+  async #claimed(delivery: Delivery, held: HeldEnvelope | undefined): Promise<Claimed | undefined> {
+    const { store, crypto, self, clock } = this.#options;
+    try {
+      if (!isSealed(delivery.body)) {
+        const {
+          senderAccount,
+          senderDevice: device,
+          type,
+          message,
+        } = decodeEnvelope(delivery.body);
+        return { account: accountText(senderAccount), device, type, message, sealedBy: undefined };
+      }
+      const identity = await store.loadIdentityKeyPair();
+      // What waits for a person was in time when it came.
+      const nowMs = held === undefined ? clock.now() : 0;
+      const { identityKey, type, ...from } = unseal(
+        crypto,
+        { ...self, identity },
+        delivery.body,
+        nowMs,
+      );
+      if (type !== 2 && type !== 3) {
+        throw new DecodeError('DECODE_SEALED_SENDER', `sealed message of type ${type}`);
+      }
+      return { ...from, type, sealedBy: identityKey };
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      await this.#recordFailure(delivery, held, undefined, error);
+      return undefined;
     }
   }
 
@@ -247,8 +285,20 @@ export class Inbox {
     const { store, crypto, self, clock } = this.#options;
     const batch = new Batch(store);
     const around = { crypto, self, nowMs: clock.now() };
-    const happenings = await apply(batch, this.#entry(claimed, plaintext), around);
-    return { extra: batch.toExtra(), happenings };
+    const entry = this.#entry(claimed, plaintext);
+    const happenings = await apply(batch, entry, around);
+    const tokens = await this.#tokensOf(claimed, entry);
+    return { extra: joinExtras(batch.toExtra(), tokens), happenings };
+  }
+
+  /** What the message says, or shows, about who may write to whom without a name. */
+  async #tokensOf(claimed: Claimed, { author, content }: Entry): Promise<ClientExtra> {
+    const { store, self, clock } = this.#options;
+    if (author === self.account) return {};
+    const taken = content.delivery && (await tookToken(store, author, content.delivery));
+    const lacks =
+      claimed.sealedBy === undefined ? await lacksToken(store, author, clock.now()) : {};
+    return joinExtras(taken ?? {}, lacks);
   }
 
   /** Where the content of an opened message stands. */

@@ -25,6 +25,7 @@ export type {
   ReceiptEvent,
   SafetyNumber,
   Sender,
+  SenderVisible,
   SentMessage,
   Stalled,
   TypingEvent,
@@ -53,6 +54,7 @@ export {
   type NetworkErrorCode,
 } from './errors.js';
 export type { RegisterOptions } from './registrar.js';
+export type { SealedPolicy, VisibleCause } from './sealed/post.js';
 export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';

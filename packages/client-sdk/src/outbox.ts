@@ -13,12 +13,7 @@ import {
   TrustError,
   VerificationError,
 } from '@qasid/protocol';
-import {
-  isRetryable,
-  parseAccountText,
-  type RequestOp,
-  type ResponseItem,
-} from '@qasid/protocol/envelope';
+import { isRetryable, type ResponseItem } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from './clock.js';
 import type { Directory } from './directory.js';
@@ -54,8 +49,8 @@ export interface OutboxOptions {
   readonly dice: () => number;
   readonly directory: Directory;
   readonly sealing: SealingDeps;
-  /** One try; answers as they come. */
-  ask(op: RequestOp): Promise<ResponseItem>;
+  /** One try of a send; answers as they come. */
+  post(account: string, parts: readonly OutboxPart[]): Promise<ResponseItem>;
   isOpen(): boolean;
   /** The row is done: confirmed, or failed with `error`. */
   onSettled(row: OutboxRow, error: Error | undefined): void;
@@ -252,7 +247,9 @@ export class Outbox {
       (error instanceof StateError &&
         (error.code === 'STATE_NO_SESSION' || error.code === 'STATE_CONFLICT'));
     if (later) {
-      const ordinary = error instanceof NetworkError || error.code === 'STATE_CONFLICT';
+      const ordinary =
+        (error instanceof NetworkError && error.code !== 'NET_SEALED_REFUSED') ||
+        error.code === 'STATE_CONFLICT';
       if (!ordinary) this.#options.onTrouble(error);
       this.#delay(name, error instanceof NetworkError ? (error.retryAfterMs ?? 0) : 0);
       return false;
@@ -313,14 +310,7 @@ export class Outbox {
     for (let round = 0; ; round++) {
       // Nobody to send to: a note to oneself, or a copy for other devices that are gone.
       if (parts.length === 0) return;
-      const answer = await this.#options.ask({
-        kind: 'send',
-        dest: parseAccountText(account),
-        parts,
-        ephemeral: false,
-        urgent: true,
-        ttlSeconds: 0,
-      });
+      const answer = await this.#options.post(account, parts);
       if (answer.code === 'CONFIRMED') return;
       const { body } = answer;
       if (body.kind !== 'mismatch' && body.kind !== 'stale') throw refusal(answer);

@@ -7,7 +7,8 @@
 import { toHex, type CryptoProvider } from '@qasid/protocol';
 
 import type { Clock, Timer } from './clock.js';
-import { CONTENT_ID_BYTES, encodeContent, type ReceiptBody } from './content/index.js';
+import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
+import type { Giving } from './sealed/tokens.js';
 import type { ClientStore, RecordRow } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
 import { decodeDue, encodeDue, takeReceipt, type ReceiptsDue } from './timeline/receipts-due.js';
@@ -30,6 +31,8 @@ export interface ReceiptsOptions {
   /** Uniform in [0, 1). */
   readonly dice: () => number;
   readonly policy: { readonly delivered: boolean; readonly read: boolean };
+  /** Our delivery token, when this account is to get it. */
+  readonly giving?: (account: string) => Promise<Giving | undefined>;
   readonly onTrouble: (error: unknown) => void;
 }
 
@@ -93,9 +96,11 @@ export class Receipts {
     const nothing = body.delivered.length + body.read.length + body.viewed.length === 0;
     const next = accepted ? encodeDue(left) : undefined;
     const id = crypto.randomBytes(CONTENT_ID_BYTES);
+    const giving = accepted && !nothing ? await this.#options.giving?.(account) : undefined;
+    const done = { space: SPACE.receipts, key: account, value: next, expectedVersion: version };
     await store.commit({
       extra: {
-        records: [{ space: SPACE.receipts, key: account, value: next, expectedVersion: version }],
+        records: giving === undefined ? [done] : [done, giving.record],
         ...(accepted &&
           !nothing && {
             outboxAdded: [
@@ -104,7 +109,12 @@ export class Receipts {
                 messageId: toHex(id),
                 account,
                 username: contact.username,
-                content: encodeReceipt(id, clock.now(), body),
+                content: encodeContent({
+                  id,
+                  sentAtMs: clock.now(),
+                  body,
+                  ...(giving && { delivery: giving.delivery }),
+                }),
                 parts: undefined,
                 held: false,
                 copied: true,
@@ -115,14 +125,6 @@ export class Receipts {
     });
     return next !== undefined;
   }
-}
-
-function encodeReceipt(
-  id: Uint8Array<ArrayBuffer>,
-  nowMs: number,
-  body: ReceiptBody,
-): Uint8Array<ArrayBuffer> {
-  return encodeContent({ id, sentAtMs: nowMs, body });
 }
 
 function allowed(due: ReceiptsDue, policy: ReceiptsOptions['policy']): ReceiptsDue {

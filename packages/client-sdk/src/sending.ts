@@ -45,8 +45,8 @@ const CHECK_AHEAD = 32;
 /** How long to wait before looking again when the store could not be read. */
 const FOLLOW_RETRY_MS = 1_000;
 
-/** Bytes that a link and a timer add to a content, at most. */
-const AROUND_BYTES = 448;
+/** Bytes that a link, a timer and a delivery token add to a content, at most. */
+const AROUND_BYTES = 512;
 
 /** Tries of a commit that other writers get ahead of. */
 const COMMIT_TRIES = 32;
@@ -263,20 +263,23 @@ export class Sending {
   ): Promise<void> {
     const { store } = this.#platform;
     const timer = draft.timer ?? (await this.#timerOf(contact));
+    const giving = contact && (await engine.giving(contact.account));
     const core = encodeContent({
       id: draft.id,
       sentAtMs: draft.at,
       body: draft.body,
       ...(timer && { timer }),
+      ...(giving && { delivery: giving.delivery }),
     });
+    const given = giving ? { records: [giving.record] } : {};
     const kind = isShown(decodeContent(core)) ? ('message' as const) : ('change' as const);
     if (contact !== undefined && (await this.#canSeal(engine, contact))) {
-      await this.#storeSealed(engine, contact, kind, core);
+      await this.#storeSealed(engine, contact, kind, core, given);
       return;
     }
     const history = await this.#applied(engine, contact, to, core);
     const row = queued(kind, toHex(draft.id), contact ?? addressee(to), core);
-    await store.commit({ extra: joinExtras(history, { outboxAdded: [row] }) });
+    await store.commit({ extra: joinExtras(history, given, { outboxAdded: [row] }) });
   }
 
   /** The timer that a message of this conversation carries. */
@@ -307,6 +310,7 @@ export class Sending {
     contact: Contact,
     kind: 'message' | 'change',
     core: Bytes,
+    given: ClientExtra,
   ): Promise<void> {
     const { store, crypto, clock } = this.#platform;
     const { sealing } = engine;
@@ -331,7 +335,7 @@ export class Sending {
         copied: true,
       }));
       const history = await this.#applied(engine, contact, '', core);
-      return joinExtras(history, link.extra, { outboxAdded });
+      return joinExtras(history, given, link.extra, { outboxAdded });
     });
   }
 
@@ -440,7 +444,7 @@ function queued(
 /** @throws UsageError `USAGE_ARGUMENT` for what no reader takes; LimitError `LIMIT_ENVELOPE_SIZE` */
 function checkContent({ id, at, body, timer }: Draft): void {
   const encoded = encodeContent({ id, sentAtMs: at, body, ...(timer && { timer }) });
-  // Room for the link, and for a timer that the conversation may have.
+  // Room for the link, and for a timer and a token that it may carry.
   padContent(new Uint8Array(encoded.length + AROUND_BYTES));
   let decoded: ContentBody;
   try {

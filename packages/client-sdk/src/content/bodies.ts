@@ -46,7 +46,7 @@ const REMOVED_MAX = 256;
 /** Units of a degree. */
 const DEGREE = 10_000_000;
 
-/** Field number of each kind within a content. Never reused; 24 to 29 are free, 30 is the link. */
+/** Field number of each kind within a content. Never reused; 24 is a delivery token, 25 to 29 are free, 30 is the link. */
 export const BODY_FIELDS = {
   text: 4,
   sent: 5,

@@ -4,6 +4,7 @@
  * Everything here is authenticated by the session it came through; nothing here is seen by a relay.
  */
 import { DecodeError, ProtoWriter, type Bytes } from '@qasid/protocol';
+import { TOKEN_BYTES, TOKEN_ID_BYTES } from '@qasid/protocol/envelope';
 
 import { BODY_FIELDS, decodeBody, encodeBody, type KnownKind } from './bodies.js';
 import { Fields, refuse, type FieldType } from './fields.js';
@@ -17,9 +18,9 @@ import {
   TIMER_SECONDS_MAX,
   WITHDRAWN_MAX,
 } from './limits.js';
-import type { Content, ContentBody, GroupContext, Link, Timer } from './types.js';
+import type { Content, ContentBody, DeliveryToken, GroupContext, Link, Timer } from './types.js';
 
-const FIELD = { version: 1, id: 2, time: 3, timer: 21, group: 22, link: 30 } as const;
+const FIELD = { version: 1, id: 2, time: 3, timer: 21, group: 22, delivery: 24, link: 30 } as const;
 
 const KINDS = Object.entries(BODY_FIELDS) as readonly (readonly [KnownKind, number])[];
 
@@ -30,12 +31,13 @@ const TYPES: Readonly<Record<number, FieldType>> = {
   ...Object.fromEntries(KINDS.map(([, field]) => [field, 'bytes'])),
   21: 'bytes',
   22: 'bytes',
+  24: 'bytes',
   30: 'bytes',
 };
 
 /** Encode without padding; the same content always gives the same bytes. */
 export function encodeContent(content: Content): Bytes {
-  const { body, timer, group, link } = content;
+  const { body, timer, group, delivery, link } = content;
   const writer = new ProtoWriter()
     .uint32(FIELD.version, CONTENT_VERSION)
     .bytes(FIELD.id, content.id)
@@ -52,6 +54,10 @@ export function encodeContent(content: Content): Bytes {
     const { id, epoch, head } = group;
     const context = new ProtoWriter(96).bytes(1, id).uint64(2, epoch).bytes(3, head);
     writer.bytes(FIELD.group, context.finish());
+  }
+  if (delivery !== undefined) {
+    const { id, token } = delivery;
+    writer.bytes(FIELD.delivery, new ProtoWriter(64).bytes(1, id).bytes(2, token).finish());
   }
   if (link !== undefined) writer.raw(encodeLinkField(link));
   return writer.finish();
@@ -95,6 +101,7 @@ function readContent(bytes: Uint8Array): Content {
   const sentAtMs = fields.optionalNumber(FIELD.time, TIME_MAX_MS) ?? refuse('content has no time');
   const timer = fields.view(FIELD.timer);
   const group = fields.view(FIELD.group);
+  const delivery = fields.view(FIELD.delivery);
   const link = fields.view(FIELD.link);
   return {
     id,
@@ -102,6 +109,7 @@ function readContent(bytes: Uint8Array): Content {
     body: readBody(fields),
     ...(timer && { timer: decodeTimer(timer) }),
     ...(group && { group: decodeGroup(group) }),
+    ...(delivery && { delivery: decodeDelivery(delivery) }),
     ...(link && { link: decodeLink(bytes, link) }),
   };
 }
@@ -129,6 +137,11 @@ function decodeGroup(encoded: Uint8Array): GroupContext {
     epoch: fields.number(2, Number.MAX_SAFE_INTEGER),
     head: fields.bytes(3, HASH_BYTES),
   };
+}
+
+function decodeDelivery(encoded: Uint8Array): DeliveryToken {
+  const fields = new Fields(encoded, { 1: 'bytes', 2: 'bytes' });
+  return { id: fields.bytes(1, TOKEN_ID_BYTES), token: fields.bytes(2, TOKEN_BYTES) };
 }
 
 function decodeLink(content: Uint8Array, encoded: Uint8Array): Link {

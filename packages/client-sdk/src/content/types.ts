@@ -271,6 +271,14 @@ export interface Link {
   readonly withdrawn: readonly number[];
 }
 
+/** What lets its holder write to an account without saying who they are. Secret. Section 9 of the chapter. */
+export interface DeliveryToken {
+  /** 16 bytes. */
+  readonly id: Bytes;
+  /** 32 bytes. */
+  readonly token: Bytes;
+}
+
 /** One message as its sender made it. */
 export interface Content {
   /** 16 random bytes, chosen by the sender. */
@@ -280,5 +288,7 @@ export interface Content {
   readonly body: ContentBody;
   readonly timer?: Timer | undefined;
   readonly group?: GroupContext | undefined;
+  /** The sender's own, for the recipient to use from now on. */
+  readonly delivery?: DeliveryToken | undefined;
   readonly link?: Link | undefined;
 }

@@ -39,6 +39,12 @@ export const SPACE = {
   waiting: 'waiting',
   /** Receipts to send, by account. */
   receipts: 'receipts',
+  /** Our own delivery token. */
+  ownToken: 'token-own',
+  /** Delivery tokens of others, by account. */
+  token: 'token',
+  /** Which of our tokens an account has, by account. */
+  given: 'token-given',
   /** What was done to a store once. */
   meta: 'meta',
 } as const;

@@ -64,8 +64,10 @@ t.test('the relay sees sizes in steps: all short messages look alike', async (t)
       return [item];
     },
   });
-  const alice = await person(t, relay, 'alice', { socket: watching });
-  const bob = await person(t, relay, 'bob', { socket: watching });
+  // With their names on them; sealed ones are measured in sealed.test.ts.
+  const named = { socket: watching, sealed: 'never' } as const;
+  const alice = await person(t, relay, 'alice', named);
+  const bob = await person(t, relay, 'bob', named);
   const aliceSees = new Inbox(alice);
   const bobSees = new Inbox(bob);
   // Enough turns for every kind of post-quantum chunk to travel both ways.
