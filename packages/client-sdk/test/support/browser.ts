@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
@@ -65,8 +65,22 @@ export async function serveApp(t: Teardown, app: string, connectTo: string): Pro
     '<!doctype html><title>app</title><script type="module" src="/entry.js"></script>',
   );
   await build({ root, configFile: false, logLevel: 'error' });
-  const site = resolve(root, 'dist');
-  const policy = `default-src 'none'; script-src 'self'; connect-src 'self' ${connectTo}; media-src blob: mediastream:`;
+  const policy = `default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self' ${connectTo}; media-src blob: mediastream:`;
+  return serveFolder(t, resolve(root, 'dist'), policy);
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.html': 'text/html',
+};
+
+/**
+ * Serve built files under a content policy.
+ *
+ * @returns the address of its page.
+ */
+export async function serveFolder(t: Teardown, site: string, policy: string): Promise<string> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0] ?? '/';
     const file = resolve(site, `.${path === '/' ? '/index.html' : path}`);
@@ -76,7 +90,7 @@ export async function serveApp(t: Teardown, app: string, connectTo: string): Pro
       return;
     }
     response.setHeader('content-security-policy', policy);
-    response.setHeader('content-type', file.endsWith('.js') ? 'text/javascript' : 'text/html');
+    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
     response.end(readFileSync(file));
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
