@@ -20,20 +20,24 @@ export async function relayStart(context: Context, options: RelaySourceOptions):
     process.removeAllListeners('SIGHUP');
     process.on('SIGHUP', () => void relay.reload());
   }
+  let failure: Error | undefined;
   try {
     if (context.json) await context.output.json({ url: relay.url, data: directory });
     else await context.output.data(relay.url);
     context.output.note('relay is up; Ctrl-C ends it');
     // An operator's drain ends it too.
     const ended = relay.ended.then(() => undefined);
-    const failure = await Promise.race([relay.failed, stopped(context.stop), ended]);
+    failure = await Promise.race([relay.failed, stopped(context.stop), ended]);
     if (failure !== undefined) throw failure;
     context.output.note('relay is closing');
     hurryOnSignal(relay);
     await relay.drain();
     return EXIT.done;
   } finally {
-    await relay.close();
+    await relay.close().catch((error: unknown) => {
+      // A store that failed may fail again on the way out: what is told is the cause.
+      if (failure === undefined) throw error;
+    });
   }
 }
 
