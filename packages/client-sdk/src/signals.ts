@@ -3,7 +3,7 @@
  * sent at once or not at all, and kept by the relay for a minute.
  */
 import { StateError, type Bytes } from '@qasid/protocol';
-import { isRetryable, parseAccountText } from '@qasid/protocol/envelope';
+import { isRetryable } from '@qasid/protocol/envelope';
 
 import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
 import type { Engine, Platform } from './engine.js';
@@ -108,11 +108,7 @@ async function sendSignal(
   for (let round = 0; ; round++) {
     const parts = await sealSignal(platform, engine, contact, audience, data);
     if (parts.length === 0) return;
-    const answer = await engine.link.request({
-      kind: 'send',
-      dest: parseAccountText(contact.account),
-      parts,
-      ephemeral: false,
+    const answer = await engine.post.send(contact.account, parts, {
       urgent: options.urgent === true,
       ttlSeconds: SIGNAL_TTL_SECONDS,
     });

@@ -108,15 +108,21 @@ export class SealedPost {
   async send(
     account: string,
     parts: readonly OutboxPart[],
-    how: { readonly ephemeral?: boolean } = {},
+    how: {
+      readonly ephemeral?: boolean;
+      /** Wake sleeping devices; default: unless ephemeral. */
+      readonly urgent?: boolean;
+      /** Seconds the relay may keep it; default: as long as it keeps anything. */
+      readonly ttlSeconds?: number;
+    } = {},
   ): Promise<ResponseItem> {
-    const { ephemeral = false } = how;
+    const { ephemeral = false, urgent = !ephemeral, ttlSeconds = 0 } = how;
     const send = {
       kind: 'send',
       dest: parseAccountText(account),
       ephemeral,
-      urgent: !ephemeral,
-      ttlSeconds: 0,
+      urgent,
+      ttlSeconds,
     } as const;
     const sealed = await this.#route(account, async (token, named) => {
       const identityKey = await this.#options.store.loadIdentity(account);
