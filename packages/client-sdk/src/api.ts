@@ -49,7 +49,8 @@ export interface LogLine {
     | 'identity-changed'
     | 'first-use'
     | 'stalled'
-    | 'sender-visible';
+    | 'sender-visible'
+    | 'store-restored';
   /** A status or an error code. */
   readonly code: string;
 }
@@ -332,6 +333,11 @@ export interface ClientEvents {
   readonly 'first-use': FirstUse;
   /** Once for every 1 000 messages (`POST_QUANTUM_STALLED_MESSAGES`), and again in a client opened anew. */
   readonly stalled: Stalled;
+  /**
+   * An older copy of the store was put back. Messages of the time between are missing here; sessions are made
+   * anew, and whatever was under way comes again by itself.
+   */
+  readonly 'store-restored': undefined;
   /** Once for an account, until something went to it sealed again. Told in the process that is connected. */
   readonly 'sender-visible': SenderVisible;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */

@@ -1,7 +1,7 @@
 /**
  * The client: the verbs of the person who writes messages. Everything else hides behind it.
  */
-import { defaultCrypto, readU32be, StoreError, type CryptoProvider } from '@qasid/protocol';
+import { StoreError } from '@qasid/protocol';
 
 import { adoptHistory } from './adopt.js';
 import type {
@@ -15,7 +15,7 @@ import type {
   SafetyNumber,
   SentMessage,
 } from './api.js';
-import { systemClock } from './clock.js';
+
 import type { ConnectionStatus } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Devices } from './devices.js';
@@ -37,7 +37,7 @@ import {
   type Signals,
 } from './signals.js';
 import type { Profile } from './stores/port.js';
-import { openPlatform, type OpenedOptions } from './platform/open.js';
+import { openPlatform, platformOf, type OpenedOptions } from './platform/open.js';
 import { telling } from './telling.js';
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
@@ -59,23 +59,12 @@ export class QasidClient implements AsyncDisposable {
   #engine: Engine | undefined;
   #closing: Promise<void> | undefined;
   #registering = false;
+  #storeRestored = false;
   #clockOffsetMs: number | undefined;
 
   private constructor(options: OpenedOptions) {
-    const { relay, store, clock = systemClock, socket } = options;
-    const crypto: CryptoProvider = options.crypto ?? defaultCrypto;
-    // One generator for everything, so that nobody has to ask which draw matters. ATK-A04.
-    const random = options.random ?? (() => readU32be(crypto.randomBytes(4), 0) / 2 ** 32);
-    this.#platform = {
-      url: relay,
-      store,
-      crypto,
-      clock,
-      dice: random,
-      dial: socket,
-      receipts: options.receipts ?? { delivered: true, read: true },
-      sealed: options.sealed ?? 'prefer',
-    };
+    this.#platform = platformOf(options);
+    const { store, crypto, clock } = this.#platform;
     this.#log = options.log;
     this.#autoConnect = options.connect ?? true;
     this.#history = new History({ store, crypto }, clock, () => this.#profile);
@@ -375,6 +364,12 @@ export class QasidClient implements AsyncDisposable {
     await this.#feed.start();
     void this.#adopt();
     this.#expiry.start();
+    this.#storeRestored = (await this.#platform.store.takeRestored?.()) ?? false;
+    if (this.#storeRestored) {
+      this.#note('store-restored', 'store-restored');
+      // Whoever opens this client listens only after it is open.
+      this.#platform.clock.after(0, () => this.#emitter.emit('store-restored', undefined));
+    }
     if (this.#profile?.registration === 'registered') this.#run(this.#profile);
     else void this.#awaitAccount();
   }

@@ -1,10 +1,12 @@
 /**
  * From what a program says to what a client runs on: its own store, or the one of a profile by name.
  */
-import { UsageError } from '@qasid/protocol';
+import { defaultCrypto, readU32be, UsageError, type CryptoProvider } from '@qasid/protocol';
 import { platform } from '#platform';
 
 import type { ClientOptions } from '../api.js';
+import { systemClock } from '../clock.js';
+import type { Platform } from '../engine.js';
 import type { ClientStore } from '../stores/port.js';
 import type { Dial } from '../transport/port.js';
 
@@ -35,6 +37,22 @@ export async function openPlatform(options: ClientOptions): Promise<OpenedOption
   if (passphrase === '') throw new UsageError('USAGE_ARGUMENT', 'the passphrase is empty');
   const socket = options.socket ?? (await platform.dial());
   return { ...options, store: await platform.openStore(profile, passphrase), socket };
+}
+
+/** What the whole SDK runs on, from options with nothing left to choose. */
+export function platformOf(options: OpenedOptions): Platform {
+  const crypto: CryptoProvider = options.crypto ?? defaultCrypto;
+  return {
+    url: options.relay,
+    store: options.store,
+    crypto,
+    clock: options.clock ?? systemClock,
+    // One generator for everything, so that nobody has to ask which draw matters. ATK-A04.
+    dice: options.random ?? (() => readU32be(crypto.randomBytes(4), 0) / 2 ** 32),
+    dial: options.socket,
+    receipts: options.receipts ?? { delivered: true, read: true },
+    sealed: options.sealed ?? 'prefer',
+  };
 }
 
 /**

@@ -43,6 +43,7 @@ import {
   encodeProfile,
   encodeRecord,
 } from './rows.js';
+import { EPOCH_COUNTER } from './restored.js';
 import type { WebVault } from './web-vault.js';
 
 /** Kinds of prekeys. */
@@ -63,11 +64,19 @@ export class IndexedDbWriter {
   readonly #tables: Tables;
   readonly #vault: WebVault;
   readonly #history: IndexedDbHistory;
+  readonly #noteEpoch: (epoch: number) => void;
 
-  constructor(tables: Tables, vault: WebVault, history: IndexedDbHistory) {
+  /** @param noteEpoch - Called after a commit that moved sessions. */
+  constructor(
+    tables: Tables,
+    vault: WebVault,
+    history: IndexedDbHistory,
+    noteEpoch: (epoch: number) => void,
+  ) {
     this.#tables = tables;
     this.#vault = vault;
     this.#history = history;
+    this.#noteEpoch = noteEpoch;
   }
 
   /** All of it or none of it; on disk when it resolves, unless `relaxed`. */
@@ -77,6 +86,7 @@ export class IndexedDbWriter {
       await plan.prepare(changes);
       try {
         await this.#run(plan.steps, changes.extra?.relaxed === true ? 'relaxed' : 'strict');
+        if (plan.epoch !== undefined) this.#noteEpoch(plan.epoch);
         return;
       } catch (error) {
         if (!(error instanceof Outrun)) throw error;
@@ -105,6 +115,8 @@ export class IndexedDbWriter {
 /** A commit, sealed and ready to be written. Used once. */
 class Plan {
   readonly steps: Step[] = [];
+  /** What the commit brought the store's epoch to, once it has run; `undefined`: it moves no session. */
+  epoch: number | undefined;
   readonly #tables: Tables;
   readonly #vault: WebVault;
   readonly #history: IndexedDbHistory;
@@ -152,6 +164,13 @@ class Plan {
   }
 
   async #keys(changes: StoreChanges<ClientExtra>): Promise<void> {
+    if (changes.sessions !== undefined && changes.sessions.length > 0) {
+      this.steps.push(async (transaction) => {
+        const counters = transaction.objectStore('counter');
+        this.epoch = ((await counters.get(EPOCH_COUNTER)) ?? 0) + 1;
+        await counters.put(this.epoch, EPOCH_COUNTER);
+      });
+    }
     for (const { address, record, expectedVersion } of changes.sessions ?? []) {
       await this.#session(addressText(address), record, expectedVersion);
     }

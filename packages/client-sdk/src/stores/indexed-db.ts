@@ -19,6 +19,7 @@ import {
 } from '@qasid/protocol';
 import { deleteDB } from 'idb';
 
+import { checkEpoch, markKey, marks, takeRestored } from './indexed-db-epoch.js';
 import { IndexedDbHistory } from './indexed-db-history.js';
 import { databaseName, openTables, storeCall, type Tables } from './indexed-db-schema.js';
 import { IndexedDbWriter, KIND } from './indexed-db-write.js';
@@ -74,6 +75,7 @@ export class IndexedDbStore implements ClientStore {
     vault: WebVault,
     locks: Pick<LockManager, 'request'>,
     end: { reason: StoreError | undefined },
+    noteEpoch: (epoch: number) => void,
   ) {
     this.#name = name;
     this.#tables = tables;
@@ -81,7 +83,7 @@ export class IndexedDbStore implements ClientStore {
     this.#locks = locks;
     this.#end = end;
     this.#history = new IndexedDbHistory(tables, vault);
-    this.#writer = new IndexedDbWriter(tables, vault, this.#history);
+    this.#writer = new IndexedDbWriter(tables, vault, this.#history, noteEpoch);
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = () => this.#notify();
   }
@@ -114,7 +116,8 @@ export class IndexedDbStore implements ClientStore {
           openVault(tables, passphrase, scryptLog2N),
         );
         remember(name);
-        return new IndexedDbStore(name, tables, vault, locks, end);
+        const note = await locks.request(`${name}/commit`, () => checkEpoch(name, tables, vault));
+        return new IndexedDbStore(name, tables, vault, locks, end, note);
       } catch (error) {
         tables.close();
         throw error;
@@ -127,6 +130,7 @@ export class IndexedDbStore implements ClientStore {
     const name = databaseName(profile);
     await storeCall('be deleted', () => deleteDB(name));
     marks()?.removeItem(name);
+    marks()?.removeItem(markKey(name));
   }
 
   async loadIdentityKeyPair(): Promise<KeyPair> {
@@ -290,6 +294,10 @@ export class IndexedDbStore implements ClientStore {
     this.#notify();
   }
 
+  async takeRestored(): Promise<boolean> {
+    return this.#read(() => takeRestored(this.#tables));
+  }
+
   async ownConnection(): Promise<ConnectionLease | undefined> {
     this.#requireOpen();
     return new Promise((resolve, reject) => {
@@ -406,15 +414,6 @@ async function askToPersist(): Promise<void> {
     await globalThis.navigator?.storage?.persist();
   } catch {
     // Refused; `STORE_LOST` tells when it mattered.
-  }
-}
-
-/** A second place that survives when IndexedDB alone is emptied. Workers have none. */
-function marks(): Storage | undefined {
-  try {
-    return globalThis.localStorage;
-  } catch {
-    return undefined;
   }
 }
 

@@ -350,6 +350,11 @@ export interface ClientStore extends ProtocolStore<ClientExtra> {
   loadHeld(account: string): Promise<readonly HeldEnvelope[]>;
   /** A named position in the history; 0 at first. */
   loadCursor(name: string): Promise<number>;
+  /**
+   * Whether an older copy of the store was put back since this was asked last. It has no sessions and no own
+   * chains then, and its prekeys are to be published anew. 18 §8. Absent: nothing outlives the process.
+   */
+  takeRestored?(): Promise<boolean>;
   /** The right to connect, or `undefined` while another holder of this store has it. Never waits. */
   ownConnection(): Promise<ConnectionLease | undefined>;
   /** Call `listener` after commits, also those of other processes. Returns what ends it. */

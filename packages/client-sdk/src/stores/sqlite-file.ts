@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { QasidError, StoreError, type Bytes } from '@qasid/protocol';
 import Database from 'better-sqlite3';
 
+import type { EpochMark } from './restored.js';
+import { checkEpoch, readMark } from './sqlite-epoch.js';
 import { addConversations } from './sqlite-migrations.js';
 import { createVault, openVault, unlockVault, type Vault } from './vault.js';
 
@@ -28,6 +30,8 @@ export interface SqliteStoreOptions {
 export interface OpenStore {
   readonly database: Database.Database;
   readonly vault: Vault;
+  /** Tells this store from a new one in its place. */
+  readonly storeId: number;
 }
 
 /** Version of the tables. A newer file is refused, an older one is migrated forward when it is opened. */
@@ -75,11 +79,11 @@ export function openStoreFile(options: SqliteStoreOptions): OpenStore {
     createPrivateFile(path);
     const database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
     try {
-      const vault = prepare(database, options);
+      const { vault, storeId } = prepare(database, options, readMark(options.directory));
       for (const suffix of ['-wal', '-shm']) {
         if (existsSync(path + suffix)) chmodSync(path + suffix, 0o600);
       }
-      return { database, vault };
+      return { database, vault, storeId };
     } catch (error) {
       database.close();
       throw error;
@@ -87,7 +91,11 @@ export function openStoreFile(options: SqliteStoreOptions): OpenStore {
   });
 }
 
-function prepare(database: Database.Database, options: SqliteStoreOptions): Vault {
+function prepare(
+  database: Database.Database,
+  options: SqliteStoreOptions,
+  mark: EpochMark | undefined,
+): Omit<OpenStore, 'database'> {
   database.pragma('journal_mode = WAL');
   // better-sqlite3 is built with NORMAL as the WAL default, which a power cut can undo.
   database.pragma('synchronous = FULL');
@@ -97,10 +105,15 @@ function prepare(database: Database.Database, options: SqliteStoreOptions): Vaul
   if (database.pragma('synchronous', { simple: true }) !== 2) {
     throw new StoreError('STORE_FAILED', 'SQLite refused synchronous=FULL');
   }
-  const vault = database.transaction(() => openOrCreate(database, options)).immediate();
+  const opened = database
+    .transaction(() => {
+      const vault = openOrCreate(database, options);
+      return { vault, storeId: checkEpoch(database, vault, mark) };
+    })
+    .immediate();
   const check = database.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok') throw new StoreError('STORE_CORRUPT', 'the store failed its integrity check');
-  return vault;
+  return opened;
 }
 
 function openOrCreate(database: Database.Database, options: SqliteStoreOptions): Vault {

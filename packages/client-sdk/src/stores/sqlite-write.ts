@@ -18,6 +18,8 @@ import type Database from 'better-sqlite3';
 
 import type { ClientExtra, OutboxRow } from './port.js';
 import { encodeContact, encodeHeld, encodeOutboxRow, encodeProfile } from './rows.js';
+import { EPOCH_COUNTER } from './restored.js';
+import type { SqliteEpoch } from './sqlite-epoch.js';
 import { Statements } from './sqlite-statements.js';
 import { SqliteHistoryWriter } from './sqlite-history.js';
 import type { Vault } from './vault.js';
@@ -37,9 +39,11 @@ export class SqliteWriter {
   readonly #vault: Vault;
   readonly #sql: Statements;
   readonly #history: SqliteHistoryWriter;
-  readonly #transaction: (changes: StoreChanges<ClientExtra>) => void;
+  readonly #transaction: (changes: StoreChanges<ClientExtra>) => number | undefined;
+  readonly #epoch: SqliteEpoch;
 
-  constructor(database: Database.Database, vault: Vault) {
+  constructor(database: Database.Database, vault: Vault, epoch: SqliteEpoch) {
+    this.#epoch = epoch;
     this.#database = database;
     this.#vault = vault;
     this.#sql = new Statements(database);
@@ -47,6 +51,9 @@ export class SqliteWriter {
     const transaction = database.transaction((changes: StoreChanges<ClientExtra>) => {
       this.#writeKeys(changes);
       if (changes.extra !== undefined) this.#writeExtra(changes.extra);
+      return changes.sessions === undefined || changes.sessions.length === 0
+        ? undefined
+        : this.#nextEpoch();
     });
     // IMMEDIATE: the write lock comes before the first read, so versions cannot change under the check.
     this.#transaction = (changes) => transaction.immediate(changes);
@@ -55,7 +62,9 @@ export class SqliteWriter {
   /** All of it or none of it; durable on return, unless `relaxed`. */
   commit(changes: StoreChanges<ClientExtra>): void {
     if (changes.extra?.relaxed !== true) {
-      this.#transaction(changes);
+      const epoch = this.#transaction(changes);
+      // After the commit: a mark ahead of its store would be taken for a store that was put back.
+      if (epoch !== undefined) this.#epoch.note(epoch);
       return;
     }
     // NORMAL writes the log without waiting for the disk; the next FULL commit takes this one along.
@@ -65,6 +74,14 @@ export class SqliteWriter {
     } finally {
       this.#database.pragma('synchronous = FULL');
     }
+  }
+
+  /** Sessions move: an older copy of the store can be told from this one. 18 §8. */
+  #nextEpoch(): number {
+    const sql =
+      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value';
+    const { value } = this.#sql.get(sql, EPOCH_COUNTER) as { readonly value: number };
+    return value;
   }
 
   #writeKeys(changes: StoreChanges<ClientExtra>): void {

@@ -37,6 +37,7 @@ import {
   storeCall,
   type SqliteStoreOptions,
 } from './sqlite-file.js';
+import { SqliteEpoch, takeRestored } from './sqlite-epoch.js';
 import { SqliteHistory } from './sqlite-history.js';
 import { Statements } from './sqlite-statements.js';
 import { KIND, SqliteWriter } from './sqlite-write.js';
@@ -60,6 +61,7 @@ export class SqliteStore implements ClientStore {
   readonly #directory: string;
   readonly #database: Database.Database;
   readonly #vault: Vault;
+  readonly #epoch: SqliteEpoch;
   readonly #writer: SqliteWriter;
   readonly #sql: Statements;
   readonly #history: SqliteHistory;
@@ -69,11 +71,12 @@ export class SqliteStore implements ClientStore {
   #dataVersion = 0;
 
   private constructor(options: SqliteStoreOptions) {
-    const { database, vault } = openStoreFile(options);
+    const { database, vault, storeId } = openStoreFile(options);
+    this.#epoch = new SqliteEpoch(options.directory, storeId);
     this.#directory = options.directory;
     this.#database = database;
     this.#vault = vault;
-    this.#writer = new SqliteWriter(database, vault);
+    this.#writer = new SqliteWriter(database, vault, this.#epoch);
     this.#sql = new Statements(database);
     this.#history = new SqliteHistory(this.#sql, vault);
   }
@@ -240,6 +243,10 @@ export class SqliteStore implements ClientStore {
     this.#notify();
   }
 
+  async takeRestored(): Promise<boolean> {
+    return storeCall('read', () => takeRestored(this.#database));
+  }
+
   async ownConnection(): Promise<ConnectionLease | undefined> {
     const unlock = lockConnection(this.#directory);
     if (unlock === undefined) return undefined;
@@ -268,6 +275,7 @@ export class SqliteStore implements ClientStore {
     this.#listeners.clear();
     this.#stopPolling();
     for (const lease of [...this.#leases]) await lease.release();
+    this.#epoch.close();
     storeCall('close', () => this.#database.close());
   }
 

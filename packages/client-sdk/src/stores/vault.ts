@@ -5,7 +5,7 @@
  *
  * Every value is sealed with AES-256-GCM; its place (table, row) is associated data, so rows cannot be
  * swapped. Names that serve as keys of rows become HMACs. What stays readable: numbers of rows, versions,
- * counters, prekey ids, sizes. Putting back an older copy of the file as a whole is not noticed.
+ * counters, prekey ids, sizes. Putting back an older copy of the file as a whole is noticed elsewhere: 18 §8.
  */
 import {
   createCipheriv,

@@ -33,7 +33,7 @@ export const SPACE = {
   conversation: 'conversation',
   /** Chains of other devices, by conversation, account and device. */
   incoming: 'chain-in',
-  /** Our own chain, by conversation. */
+  /** Our own chain, by conversation. A store that was put back forgets it: stores/restored.ts. */
   outgoing: 'chain-out',
   /** Changes that wait for their message, by conversation. */
   waiting: 'waiting',

@@ -6,6 +6,10 @@ import { join } from 'node:path';
 /** A fresh directory, removed when `t` ends. */
 export function tempDirectory(t: { teardown(run: () => void): void }): string {
   const directory = mkdtempSync(join(tmpdir(), 'qasid-sdk-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  t.teardown(() => {
+    rmSync(directory, { recursive: true, force: true });
+    // The mark of a store lies beside it.
+    rmSync(`${directory}.epoch`, { force: true });
+  });
   return directory;
 }

@@ -215,3 +215,48 @@ t.test('a newer database is refused, and a tab gives way to one that needs it', 
   t.equal(await code(IndexedDbStore.open({ profile: 'newer', ...FAST })), 'STORE_CORRUPT');
   await store.close();
 });
+
+t.test('ATK-C08 a browser that puts an older database back: its sessions are gone', async (t) => {
+  const kept = new Map<string, string>();
+  const fake = {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key),
+  };
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'localStorage');
+  Object.defineProperty(globalThis, 'localStorage', { value: fake, configurable: true });
+  t.teardown(() => {
+    if (before === undefined) Reflect.deleteProperty(globalThis, 'localStorage');
+    else Object.defineProperty(globalThis, 'localStorage', before);
+  });
+  const address = { name: 'bob', deviceId: 1 };
+  const open = () => IndexedDbStore.open({ profile: 'put-back', ...FAST });
+  let store = await open();
+  await store.commit({
+    sessions: [{ address, record: bytes(2, 8), expectedVersion: 0 }],
+    extra: {
+      profile: PROFILE,
+      records: [{ space: 'chain-out', key: 'bob', value: bytes(1, 8), expectedVersion: 0 }],
+    },
+  });
+  await store.close();
+  store = await open();
+  t.equal(await store.takeRestored(), false);
+  t.ok(await store.loadSession(address));
+  await store.close();
+  // What the browser remembers is ahead of what the database holds.
+  const key = 'qasid/put-back/epoch';
+  const [id, epoch] = kept.get(key)!.trim().split(' ');
+  kept.set(key, `${id} ${String(Number(epoch) + 1).padStart(16, '0')}\n`);
+  store = await open();
+  t.equal(await store.loadSession(address), undefined);
+  t.equal(await store.loadRecord('chain-out', 'bob'), undefined);
+  const profile = await store.loadProfile();
+  t.ok(profile!.prekeys.nextPreKeyId > PROFILE.prekeys.nextPreKeyId, 'no prekey id again');
+  t.not(profile!.relayEpoch, PROFILE.relayEpoch);
+  t.equal(await store.takeRestored(), true);
+  t.equal(await store.takeRestored(), false);
+  await store.close();
+  await IndexedDbStore.forget('put-back');
+  t.equal(kept.size, 0);
+});
