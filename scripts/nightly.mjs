@@ -2,7 +2,7 @@
 // two implementations, more mutated messages for both, 1 000 kills. Last line: `N passed, N failed`.
 //
 // QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS, QASID_KILL_ROUNDS, QASID_FUZZ_RUNS, QASID_CROWD,
-// QASID_POWER_CUTS and QASID_BLOB_MIB set other sizes;
+// QASID_POWER_CUTS, QASID_BLOB_MIB and QASID_TAB_SENDS set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
@@ -28,6 +28,7 @@ const env = {
   QASID_CROWD: size('QASID_CROWD', 1_000),
   QASID_POWER_CUTS: size('QASID_POWER_CUTS', 50),
   QASID_BLOB_MIB: size('QASID_BLOB_MIB', 2_048),
+  QASID_TAB_SENDS: size('QASID_TAB_SENDS', 1_000),
 };
 
 const inFolder = (folder, name = /\.test\.js$/) =>
@@ -48,6 +49,7 @@ const groups = [
     inFolder('packages/relay/dist-test', /(?:^|\/)(?:kill|frames|crowd|disk-faults)\.test\.js$/),
   ],
   ['blobs', inFolder('packages/relay/dist-test/e2e', /blob-(?:memory|kill)\.test\.js$/)],
+  ['tabs', inFolder('packages/client-sdk/dist-test/browser', /tabs\.test\.js$/)],
 ];
 
 let passed = 0;
