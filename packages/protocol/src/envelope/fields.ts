@@ -14,9 +14,14 @@ export function badFrame(what: string, cause?: unknown): DecodeError {
 
 /** A copy of the byte field under the cursor, which must have `length` bytes. */
 export function fixedBytes(reader: ProtoReader, length: number, what: string): Bytes {
+  return copyBytes(fixedView(reader, length, what));
+}
+
+/** The same as a view of the frame. */
+export function fixedView(reader: ProtoReader, length: number, what: string): Uint8Array {
   const value = reader.bytes();
   if (value.length !== length) throw badFrame(`${what} of ${value.length} bytes`);
-  return copyBytes(value);
+  return value;
 }
 
 /** A copy of the byte field under the cursor, at most `lengthMax` bytes. */

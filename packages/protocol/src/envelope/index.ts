@@ -39,6 +39,7 @@ export * from './answers.js';
 export * from './blobs.js';
 export type { ManyFailure, SealedBody } from './answers-sealed.js';
 export * from './codes.js';
+export type { AnswerFields, DeliverFields } from './deliver.js';
 export * from './devices.js';
 export * from './envelope.js';
 export {

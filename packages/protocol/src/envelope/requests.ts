@@ -22,6 +22,7 @@ import {
   curveKeyField,
   deviceField,
   fixedBytes,
+  fixedView,
   pushBounded,
   putBool,
   putUint,
@@ -75,8 +76,8 @@ export interface SendPart {
   readonly device: number;
   /** The device's registration id as the sender knows it. */
   readonly registrationId: number;
-  /** 16 random bytes, made once per message and device and reused on every retry. */
-  readonly clientId: Bytes;
+  /** 16 random bytes, made once per message and device and reused on every retry. As decoded: a view of the frame. */
+  readonly clientId: Uint8Array;
   /** Opaque to the relay. As decoded: a view of the frame. */
   readonly body: Uint8Array;
 }
@@ -418,12 +419,12 @@ function decodePart(bytes: Uint8Array): SendPart {
   const reader = new ProtoReader(bytes);
   let device: number | undefined;
   let registrationId = 0;
-  let clientId: Bytes | undefined;
+  let clientId: Uint8Array | undefined;
   let body: Uint8Array | undefined;
   while (reader.next()) {
     if (reader.field === 1) device = deviceField(reader);
     else if (reader.field === 2) registrationId = u32Field(reader, 'registration id');
-    else if (reader.field === 3) clientId = fixedBytes(reader, CLIENT_ID_BYTES, 'client id');
+    else if (reader.field === 3) clientId = fixedView(reader, CLIENT_ID_BYTES, 'client id');
     else if (reader.field === 4) body = reader.bytes();
     else reader.skip();
   }

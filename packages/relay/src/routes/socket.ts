@@ -7,10 +7,11 @@
 import {
   type CloseReason,
   decodeFrame,
-  encodeItem,
-  type Item,
+  type DeliverFields,
   isFrameError,
-  joinItems,
+  prepareDeliver,
+  prepareItem,
+  type PreparedItem,
   type RelayEvent,
   type RequestItem,
   type RequestOp,
@@ -39,6 +40,7 @@ import { Delivery, type DeliverySink } from '../service/delivery.js';
 import type { Services } from '../service/services.js';
 import type { Socket, SocketHandler } from '../transport/port.js';
 import { newChallenge } from './challenge.js';
+import { Outbox } from './outbox.js';
 
 /** A client connection. */
 export class ClientConnection implements SocketHandler, DeliverySink {
@@ -48,8 +50,7 @@ export class ClientConnection implements SocketHandler, DeliverySink {
   #state: ConnectionState;
   #delivery: Delivery | undefined;
   #deadline: Cancel | undefined;
-  #outbox: Uint8Array[] = [];
-  #outboxBytes = 0;
+  readonly #outbox = new Outbox();
   /** Ends what this socket waits for in a rendezvous; `undefined` while it never asked. */
   #meeting: Cancel[] | undefined;
   #inFlight = { parts: 0, bytes: 0 };
@@ -100,8 +101,7 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     this.#leaveMeeting();
     this.#letGo();
     this.#state = { kind: 'closing', reason: 'NORMAL' };
-    this.#outbox = [];
-    this.#outboxBytes = 0;
+    this.#outbox.clear();
     this.#services.connections.delete(this);
   }
 
@@ -114,7 +114,7 @@ export class ClientConnection implements SocketHandler, DeliverySink {
   }
 
   get bufferedBytes(): number {
-    return this.#outboxBytes + this.#socket.bufferedBytes;
+    return this.#outbox.bytes + this.#socket.bufferedBytes;
   }
 
   /** The relay goes down: tell, and close when told to. */
@@ -417,48 +417,33 @@ export class ClientConnection implements SocketHandler, DeliverySink {
 
   /** Requests with number 0 want no answer. */
   #reply(id: number, reply: Reply): void {
-    if (id !== 0) this.#enqueue(toResponse(id, reply));
+    if (id !== 0) this.#enqueue(prepareItem(toResponse(id, reply)));
   }
 
   /** Tell the client. */
   event(event: RelayEvent): void {
-    this.#enqueue({ kind: 'event', event });
+    this.#enqueue(prepareItem({ kind: 'event', event }));
   }
 
-  #enqueue(item: Item): void {
+  /** Hand out an envelope; its arrays stay as they are until the end of this turn. */
+  deliver(fields: DeliverFields): void {
+    this.#enqueue(prepareDeliver(fields));
+  }
+
+  #enqueue(item: PreparedItem): void {
     if (this.#state?.kind === 'closing') return;
-    const encoded = encodeItem(item);
     // Runs once after everything of this turn, so that one frame carries all of it.
-    if (this.#outbox.length === 0) process.nextTick(() => this.flush());
-    this.#outbox.push(encoded);
-    this.#outboxBytes += encoded.length;
+    if (this.#outbox.isEmpty) process.nextTick(flushLater, this);
+    this.#outbox.push(item);
   }
 
   /** Hand what waits to the transport. */
   flush(): void {
-    const outbox = this.#outbox;
-    this.#outbox = [];
-    this.#outboxBytes = 0;
-    let start = 0;
-    while (start < outbox.length) {
-      let end = start;
-      let bytes = 0;
-      while (end < outbox.length) {
-        const size = outbox[end]?.length ?? 0;
-        if (end > start && bytes + size > OUT_FRAME_BYTES) break;
-        bytes += size;
-        end++;
-      }
-      const [first] = outbox;
-      // One item is a frame as it is.
-      const frame = outbox.length === 1 && first ? first : joinItems(outbox.slice(start, end));
+    const outcome = this.#outbox.flush((frame) => {
       this.#services.context.metrics.sentBytes += frame.length;
-      if (this.#socket.send(frame) === 'dropped') {
-        this.#closeAfterFlush ??= 'SLOW';
-        break;
-      }
-      start = end;
-    }
+      return this.#socket.send(frame);
+    });
+    if (outcome === 'dropped') this.#closeAfterFlush ??= 'SLOW';
     const reason = this.#closeAfterFlush;
     if (reason !== undefined) {
       const { code, text } = closeFrame(reason);
@@ -473,7 +458,7 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     this.#deadline?.();
     this.#leaveMeeting();
     this.#letGo();
-    if (this.#outbox.length === 0) process.nextTick(() => this.flush());
+    if (this.#outbox.isEmpty) process.nextTick(flushLater, this);
     this.#state = { kind: 'closing', reason };
   }
 
@@ -489,14 +474,15 @@ export class ClientConnection implements SocketHandler, DeliverySink {
   }
 }
 
+function flushLater(connection: ClientConnection): void {
+  connection.flush();
+}
+
 function bytesOf(parts: readonly { readonly body: Uint8Array }[]): number {
   let bytes = 0;
   for (const { body } of parts) bytes += body.length;
   return bytes;
 }
-
-/** Largest frame the relay sends on purpose; one larger item still goes in a frame of its own. */
-const OUT_FRAME_BYTES = 262_144;
 
 /** Between two looks at whether an anonymous socket is idle, at least. */
 const IDLE_CHECK_MIN_MS = 100;

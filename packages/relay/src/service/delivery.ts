@@ -7,7 +7,7 @@
  *
  * Nothing is ever dropped here: what is not sent is still queued, and is read again.
  */
-import type { CloseReason, RelayEvent } from '@qasid/protocol/envelope';
+import type { CloseReason, DeliverFields, RelayEvent } from '@qasid/protocol/envelope';
 import type { Cancel } from '../clock.js';
 import type { MailboxNo, QueuedEnvelope } from '../store/port.js';
 import type { Context } from './context.js';
@@ -18,6 +18,7 @@ export type Attempts = ReadonlyMap<number, number>;
 /** The socket, as delivery sees it. */
 export interface DeliverySink {
   event(event: RelayEvent): void;
+  deliver(fields: DeliverFields): void;
   /** Hand everything to the transport now, not at the end of this turn. */
   flush(): void;
   /** Bytes on their way, in our hands or the transport's. */
@@ -149,7 +150,7 @@ export class Delivery {
   /** An envelope nobody keeps: sent now if the socket keeps up, or never. */
   offerEphemeral(clientId: QueuedEnvelope['clientId'], body: Uint8Array, minute: number): void {
     if (this.#state === 'stopped' || !this.#hasRoomInSocket()) return;
-    this.#sink.event({ kind: 'deliver', seq: 0, clientId, body, minute, attempt: 0 });
+    this.#sink.deliver({ seq: 0, clientId, body, minute, attempt: 0 });
   }
 
   /** Something about the account that its devices should know. */
@@ -233,7 +234,7 @@ export class Delivery {
     this.#sentThrough = seq;
     this.#unacked.set(seq, body.length);
     this.#unackedBytes += body.length;
-    this.#sink.event({ kind: 'deliver', seq, clientId, body, minute, attempt });
+    this.#sink.deliver({ seq, clientId, body, minute, attempt });
     if (!this.#hasWindow()) this.#watchAcks();
   }
 

@@ -4,17 +4,16 @@
 import {
   type AccountId,
   type AckRequest,
-  copyBytes,
   MAX_ENVELOPE_BYTES,
   samePublicBytes,
   type SendRequest,
-  toHex,
 } from '@qasid/protocol/envelope';
 import { type Hint, LOCAL_NODE } from '../bus.js';
 import { checkAddressing, type AddressingFault } from '../protocol/addressing.js';
 import type { Authorised } from '../protocol/connection.js';
 import { isPadded } from '../protocol/padding.js';
 import { CONFIRMED, type Reply, refused } from '../protocol/replies.js';
+import { idKey } from '../store/id-key.js';
 import type { AppendPart, AppendWrite, Placement, Write, WriteResults } from '../store/port.js';
 import { type Context, storeRefusal } from './context.js';
 import type { Delivery } from './delivery.js';
@@ -81,7 +80,7 @@ export class Mailboxes {
     const { budgets, clock } = this.#context;
     let bytes = 0;
     for (const { body } of parts) bytes += body.length;
-    const wait = budgets.inboundBytes.take(toHex(dest), bytes, clock.monotonicMs());
+    const wait = budgets.inboundBytes.take(idKey(dest), bytes, clock.monotonicMs());
     return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
   }
 
@@ -142,8 +141,7 @@ export class Mailboxes {
         continue;
       }
       if (write.urgent === true) this.#wakeUps.urgent(mailbox);
-      const clientId = copyBytes(part.clientId);
-      const row = { seq, clientId, body: part.body, minute: write.minute };
+      const row = { seq, clientId: part.clientId, body: part.body, minute: write.minute };
       bus.publish(LOCAL_NODE, { mailbox, previousSeq, row });
     }
   }
@@ -177,7 +175,7 @@ export class Mailboxes {
       const part = parts[index];
       const delivery = this.#presence.get(mailbox);
       if (part === undefined || delivery === undefined || seq === 0) continue;
-      const row = { seq, clientId: copyBytes(part.clientId), body: part.body, minute };
+      const row = { seq, clientId: part.clientId, body: part.body, minute };
       if (delivery.offerEarly(row, previousSeq)) pushed.add(delivery);
     }
   }
@@ -191,7 +189,7 @@ export class Mailboxes {
 
   #limitSender(who: Authorised): Reply | undefined {
     const { budgets, clock } = this.#context;
-    const wait = budgets.sends.take(String(who.mailbox), 1, clock.monotonicMs());
+    const wait = budgets.sends.take(who.mailbox, 1, clock.monotonicMs());
     return wait > 0 ? refused('RATE_LIMITED', wait) : undefined;
   }
 
@@ -222,7 +220,7 @@ export class Mailboxes {
       const minute = Math.floor(clock.nowMs() / 60_000);
       for (const { device, clientId, body } of parts) {
         const row = account.devices.find((candidate) => candidate.device === device);
-        if (row) this.#presence.get(row.mailbox)?.offerEphemeral(copyBytes(clientId), body, minute);
+        if (row) this.#presence.get(row.mailbox)?.offerEphemeral(clientId, body, minute);
       }
       return CONFIRMED;
     } catch (error) {

@@ -83,9 +83,9 @@ export class MailboxMemory {
     return known.envelopes < quota.envelopesMax && known.bytes + bytes <= quota.bytesMax;
   }
 
-  /** Earlier envelopes with this client id. */
-  seen(mailbox: MailboxNo, clientId: Uint8Array): readonly Seen[] {
-    let entry = this.#seenOf(mailbox).get(idKey(clientId));
+  /** Earlier envelopes with the client id of this {@link idKey}. */
+  seen(mailbox: MailboxNo, key: string): readonly Seen[] {
+    let entry = this.#seenOf(mailbox).get(key);
     // Nearly every time: it is new.
     if (entry === undefined) return NOTHING;
     const all: Seen[] = [];
@@ -107,18 +107,11 @@ export class MailboxMemory {
   }
 
   /**
-   * An envelope was inserted.
+   * An envelope was inserted; `key` is that of its client id.
    *
    * @returns The number before it in this mailbox; 0 when nothing before it waits.
    */
-  added(
-    mailbox: MailboxNo,
-    clientId: Uint8Array,
-    entry: Seen,
-    bytes: number,
-    nowMs: number,
-  ): number {
-    const key = idKey(clientId);
+  added(mailbox: MailboxNo, key: string, entry: Seen, bytes: number, nowMs: number): number {
     const seen = this.#seenOf(mailbox);
     const known = this.#get(mailbox);
     const previousSeq = known.lastSeq;

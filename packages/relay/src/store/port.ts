@@ -334,7 +334,7 @@ export interface TokenLookup {
 /** An envelope in a mailbox. */
 export interface QueuedEnvelope {
   readonly seq: number;
-  readonly clientId: Bytes;
+  readonly clientId: Uint8Array;
   readonly body: Uint8Array;
   readonly minute: number;
 }

@@ -7,6 +7,7 @@ import type { AccountId } from '@qasid/protocol/envelope';
 import type Database from 'better-sqlite3';
 import { checkAddressing } from '../protocol/addressing.js';
 import { isIdle, quotaOf } from './account-rules.js';
+import { idKey } from './id-key.js';
 import { MailboxMemory } from './mailbox-memory.js';
 import { MailboxShares } from './mailbox-shares.js';
 import {
@@ -84,6 +85,8 @@ export class SqliteEngine {
   #mustTruncate = false;
   #nextSeq: number;
   #reservedSeq: number;
+  /** When this commit began. */
+  #nowMs = 0;
 
   /** @throws RelayError when the database cannot be opened. */
   constructor(options: EngineOptions) {
@@ -124,6 +127,7 @@ export class SqliteEngine {
     let wasShown = false;
     try {
       const nowMs = this.#monotonicMs();
+      this.#nowMs = nowMs;
       this.#memory.forget(nowMs);
       this.#sql.begin.run();
       const results = writes.map((write) => this.#apply(write));
@@ -286,6 +290,8 @@ export class SqliteEngine {
     const plan: {
       readonly part: AppendWrite['parts'][number];
       readonly mailbox: number;
+      /** Of its client id. */
+      readonly key: string;
       /** Not stored: we have it, or nobody has come for this device in a long time. */
       readonly isPassed: boolean;
     }[] = [];
@@ -296,10 +302,11 @@ export class SqliteEngine {
       const mailbox = row?.mailbox ?? 0;
       if (row && isIdle(row, write.minute, quota)) {
         idle++;
-        plan.push({ part, mailbox, isPassed: true });
+        plan.push({ part, mailbox, key: '', isPassed: true });
         continue;
       }
-      const repeat = this.#judgeRepeat(mailbox, write.sender, part);
+      const key = idKey(part.clientId);
+      const repeat = this.#judgeRepeat(mailbox, write.sender, key, part.body);
       if (repeat === 'conflict') return { kind: 'conflict' };
       const isPassed = repeat === 'repeat';
       const bytes = part.body.length;
@@ -308,13 +315,13 @@ export class SqliteEngine {
         (this.#memory.hasRoom(mailbox, bytes, quota) &&
           this.#shares.mayAdd(mailbox, write.sender, this.#memory.fill(mailbox), bytes, quota));
       if (!hasRoom) return { kind: 'full' };
-      plan.push({ part, mailbox, isPassed });
+      plan.push({ part, mailbox, key, isPassed });
     }
     // Somebody has to be there: an account nobody comes back to takes nothing.
     if (idle > 0 && idle === plan.length) return { kind: 'full' };
-    const nowMs = this.#monotonicMs();
+    const nowMs = this.#nowMs;
     const placements: Placement[] = [];
-    for (const { part, mailbox, isPassed } of plan) {
+    for (const { part, mailbox, key, isPassed } of plan) {
       if (isPassed) {
         placements.push({ mailbox, seq: 0, previousSeq: 0 });
         continue;
@@ -325,7 +332,7 @@ export class SqliteEngine {
       this.#queue.insert({ seq, mailbox, clientId, minute, expiresMinute, body }, nowMs);
       const entry = { seq, sender };
       this.#shares.added(mailbox, sender, this.#memory.fill(mailbox), body.length, quota);
-      const previousSeq = this.#memory.added(mailbox, clientId, entry, body.length, nowMs);
+      const previousSeq = this.#memory.added(mailbox, key, entry, body.length, nowMs);
       placements.push({ mailbox, seq, previousSeq });
     }
     return { kind: 'stored', placements };
@@ -338,12 +345,13 @@ export class SqliteEngine {
   #judgeRepeat(
     mailbox: MailboxNo,
     sender: MailboxNo,
-    part: AppendWrite['parts'][number],
+    key: string,
+    body: Uint8Array,
   ): 'new' | 'repeat' | 'conflict' {
-    for (const seen of this.#memory.seen(mailbox, part.clientId)) {
+    for (const seen of this.#memory.seen(mailbox, key)) {
       if (seen.sender !== sender && seen.sender !== 0) continue;
       const queued = this.#queue.body(mailbox, seen.seq);
-      const isSame = queued === undefined ? undefined : sameBytes(queued, part.body);
+      const isSame = queued === undefined ? undefined : sameBytes(queued, body);
       // Acknowledged meanwhile: the body is gone, and the sender is known to be the same.
       if (isSame === undefined && seen.sender === sender) return 'repeat';
       if (isSame) return 'repeat';

@@ -4,7 +4,6 @@
  *
  * Inserts are gathered into statements of several rows, and deletions of neighbours into one range.
  */
-import { copyBytes } from '@qasid/protocol/envelope';
 import type Database from 'better-sqlite3';
 import type { Arrivals, MailboxNo, QueuedEnvelope } from './port.js';
 import { type YoungEnvelope, YoungEnvelopes } from './young-envelopes.js';
@@ -185,7 +184,7 @@ export class SqliteQueue {
 }
 
 function toEnvelope({ seq, cid, minute, body }: QueueRecord): QueuedEnvelope {
-  return { seq, clientId: copyBytes(cid), body, minute };
+  return { seq, clientId: cid, body, minute };
 }
 
 const COLUMNS = 6;

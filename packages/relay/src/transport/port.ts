@@ -13,6 +13,7 @@ export type SendOutcome = 'sent' | 'queued' | 'dropped';
 
 /** One WebSocket. After `closed` every method does nothing. */
 export interface Socket {
+  /** The caller writes something else into `frame` as soon as this returns. */
   send(frame: Uint8Array): SendOutcome;
   /** Bytes accepted but not yet handed to the operating system. */
   readonly bufferedBytes: number;

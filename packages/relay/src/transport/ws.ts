@@ -105,7 +105,8 @@ function attach(ws: WebSocket, address: string, options: ListenOptions, routes: 
     send: (frame) => {
       if (!isOpen || ws.readyState !== ws.OPEN) return 'dropped';
       if (ws.bufferedAmount + frame.length > options.bufferBytesMax) return 'dropped';
-      ws.send(frame, { binary: true }, () => {
+      // The library keeps what it cannot write at once.
+      ws.send(frame.slice(), { binary: true }, () => {
         if (isOpen && ws.bufferedAmount === 0) handler.drained();
       });
       return ws.bufferedAmount > 0 ? 'queued' : 'sent';

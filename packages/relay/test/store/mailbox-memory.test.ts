@@ -10,6 +10,8 @@ const id = (n: number): Uint8Array => {
   return bytes;
 };
 
+const key = (n: number): string => idKey(id(n));
+
 t.test('a key for each id, and one only', async (t) => {
   fc.assert(
     fc.property(
@@ -28,12 +30,12 @@ t.test('a key for each id, and one only', async (t) => {
 
 t.test('a rollback leaves sizes and ids as they were', async (t) => {
   const memory = new MailboxMemory(() => [], 1_000);
-  memory.added(1, id(1), { seq: 1, sender: 7 }, 100, 0);
-  memory.added(2, id(2), { seq: 2, sender: 7 }, 50, 0);
+  memory.added(1, key(1), { seq: 1, sender: 7 }, 100, 0);
+  memory.added(2, key(2), { seq: 2, sender: 7 }, 50, 0);
   memory.keep();
   const quota = { envelopesMax: 2, bytesMax: 1_000 };
-  memory.added(1, id(1), { seq: 3, sender: 8 }, 100, 0);
-  memory.added(1, id(3), { seq: 4, sender: 8 }, 100, 0);
+  memory.added(1, key(1), { seq: 3, sender: 8 }, 100, 0);
+  memory.added(1, key(3), { seq: 4, sender: 8 }, 100, 0);
   memory.removed(1, 1, 100, 1);
   memory.dropped(2);
   t.strictSame(memory.totals, { envelopes: 2, bytes: 200 });
@@ -41,19 +43,19 @@ t.test('a rollback leaves sizes and ids as they were', async (t) => {
   memory.rollBack();
   t.strictSame(memory.totals, { envelopes: 2, bytes: 150 });
   t.equal(memory.hasRoom(1, 1, quota), true);
-  t.strictSame(memory.seen(1, id(1)), [{ seq: 1, sender: 7 }]);
-  t.strictSame(memory.seen(1, id(3)), []);
-  t.strictSame(memory.seen(2, id(2)), [{ seq: 2, sender: 7 }]);
+  t.strictSame(memory.seen(1, key(1)), [{ seq: 1, sender: 7 }]);
+  t.strictSame(memory.seen(1, key(3)), []);
+  t.strictSame(memory.seen(2, key(2)), [{ seq: 2, sender: 7 }]);
 });
 
 t.test(
   'ATK-I10 ids that are acknowledged are forgotten in time, or when there are too many',
   async (t) => {
     const count = (memory: MailboxMemory, ids: number): number =>
-      Array.from({ length: ids }, (_, n) => memory.seen(1, id(n)).length).filter(Boolean).length;
+      Array.from({ length: ids }, (_, n) => memory.seen(1, key(n)).length).filter(Boolean).length;
     const fill = (memory: MailboxMemory, nowMs: (n: number) => number): void => {
       for (let n = 0; n < 1_000; n++) {
-        memory.added(1, id(n), { seq: n + 1, sender: 7 }, 1, nowMs(n));
+        memory.added(1, key(n), { seq: n + 1, sender: 7 }, 1, nowMs(n));
         // One envelope in front is never acknowledged: the mailbox is never empty.
         if (n > 0) memory.removed(1, 1, 1, n > 500 ? n : 0);
         memory.keep();
@@ -66,6 +68,6 @@ t.test(
     const crowded = new MailboxMemory(() => [], 1e9, 50);
     fill(crowded, () => 0);
     t.ok(count(crowded, 1_000) <= 600, 'by number');
-    t.equal(crowded.seen(1, id(999)).length, 1, 'the latest are known');
+    t.equal(crowded.seen(1, key(999)).length, 1, 'the latest are known');
   },
 );

@@ -88,7 +88,8 @@ export class FakeSocket implements Socket {
     if (this.closed) return 'dropped';
     if (this.outcome === 'dropped') return 'dropped';
     this.frames++;
-    for (const item of decodeFrame(frame)) {
+    // Its bytes are those of another one afterwards.
+    for (const item of decodeFrame(frame.slice())) {
       if (item.kind === 'event') this.events.push(item.event);
       else if (item.kind === 'response') this.responses.set(item.id, item);
     }
