@@ -1,6 +1,8 @@
 /**
  * A history from before there were conversations gets them, once: the list, unread counts and words.
  */
+import { StoreError } from '@qasid/protocol';
+
 import type { Clock } from './clock.js';
 import { newConversation, type ConversationState } from './content/conversation-state.js';
 import { termsOf } from './content/terms.js';
@@ -48,4 +50,17 @@ export async function adoptHistory(store: ClientStore, clock: Clock): Promise<vo
   const value = new TextEncoder().encode(new Date(clock.now()).toISOString());
   const done = { space: SPACE.meta, key: DONE, value: new Uint8Array(value), expectedVersion: 0 };
   await store.commit({ extra: joinExtras(batch.toExtra(), { records: [done] }) });
+}
+
+/** Do it while the client runs. Never rejects. */
+export async function adoptInBackground(
+  on: { readonly store: ClientStore; readonly clock: Clock },
+  trouble: (error: unknown) => void,
+): Promise<void> {
+  try {
+    await adoptHistory(on.store, on.clock);
+  } catch (error) {
+    // Another process does the same, or the next opening will.
+    if (!(error instanceof StoreError) || error.code !== 'STORE_CONFLICT') trouble(error);
+  }
 }

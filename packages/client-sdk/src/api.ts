@@ -6,6 +6,8 @@ import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
+import type { DevicesChange } from './linking/device-changes.js';
+import type { TransferProgress } from './linking/transfers.js';
 import type { SealedPolicy, VisibleCause } from './sealed/post.js';
 import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
 import type { Dial } from './transport/port.js';
@@ -48,6 +50,7 @@ export interface LogLine {
     | 'undecryptable'
     | 'identity-changed'
     | 'first-use'
+    | 'devices-changed'
     | 'stalled'
     | 'sender-visible'
     | 'store-restored';
@@ -180,6 +183,18 @@ export interface ConversationInfo {
   readonly retentionSeconds: number;
   /** New messages disappear so long after they are read; 0: they stay. */
   readonly timerSeconds: number;
+  /** The last change of the other side's devices that was seen here; `undefined`: none yet. */
+  readonly devicesChanged: DevicesChange | undefined;
+}
+
+/** The devices of an account are others than before: a contact's, or our own. */
+export interface DevicesChangedEvent extends Pick<DevicesChange, 'added' | 'removed'> {
+  readonly account: string;
+  readonly username: string | undefined;
+  /** It is our own account. A device that nobody of us added: somebody has its identity key. */
+  readonly own: boolean;
+  /** Version of the signed list, from 1. */
+  readonly version: number;
 }
 
 /** Receipts of one account came in. */
@@ -331,6 +346,10 @@ export interface ClientEvents {
   /** A message of this account arrived under an identity key that nobody has trusted yet: it waits. */
   readonly held: { readonly account: string; readonly username: string | undefined };
   readonly 'first-use': FirstUse;
+  /** Told once for each change, in the process that sees it first. Groups make new keys after it. */
+  readonly 'devices-changed': DevicesChangedEvent;
+  /** The transfer to or from another device of this account went on. */
+  readonly transfer: TransferProgress;
   /** Once for every 1 000 messages (`POST_QUANTUM_STALLED_MESSAGES`), and again in a client opened anew. */
   readonly stalled: Stalled;
   /**

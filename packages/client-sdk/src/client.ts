@@ -1,9 +1,9 @@
 /**
  * The client: the verbs of the person who writes messages. Everything else hides behind it.
  */
-import { StoreError } from '@qasid/protocol';
 
-import { adoptHistory } from './adopt.js';
+import { changeUsername, deleteAccountAt } from './account-changes.js';
+import { adoptInBackground } from './adopt.js';
 import type {
   ClientEvents,
   ClientOptions,
@@ -15,7 +15,7 @@ import type {
   SafetyNumber,
   SentMessage,
 } from './api.js';
-
+import { Becoming } from './becoming.js';
 import type { ConnectionStatus } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Devices } from './devices.js';
@@ -25,6 +25,8 @@ import { Emitter } from './events.js';
 import { Expiry } from './expiry.js';
 import { Feed } from './feed.js';
 import { History } from './history.js';
+import { relayOf, type LinkOptions } from './linking/join-account.js';
+import { noteRemoved } from './linking/removed.js';
 import { errorOfCode } from './outbox.js';
 import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { type RegisterOptions, Registrar } from './registrar.js';
@@ -51,6 +53,7 @@ export class QasidClient implements AsyncDisposable {
   readonly #history: History;
   readonly #sending: Sending;
   readonly #registrar: Registrar;
+  readonly #becoming: Becoming;
   readonly #devices: Devices;
   readonly #feed: Feed;
   readonly #expiry: Expiry;
@@ -58,7 +61,6 @@ export class QasidClient implements AsyncDisposable {
   #profile: Profile | undefined;
   #engine: Engine | undefined;
   #closing: Promise<void> | undefined;
-  #registering = false;
   #storeRestored = false;
   #clockOffsetMs: number | undefined;
 
@@ -74,6 +76,24 @@ export class QasidClient implements AsyncDisposable {
       failed: (id, error) => this.#emitter.emit('failed', { id, error }),
     });
     const trouble = (error: unknown): void => this.#trouble(error);
+    this.#becoming = new Becoming({
+      platform: this.#platform,
+      registrar: this.#registrar,
+      history: this.#history,
+      profile: () => this.#profile,
+      engine: () => this.#engine,
+      isClosed: () => this.#closing !== undefined,
+      make: (profile) => {
+        this.#profile = profile;
+        return this.#makeEngine(profile);
+      },
+      became: ({ profile, engine }) => {
+        this.#profile = profile;
+        this.#engine = engine;
+        this.#sending.use(engine);
+      },
+      run: (profile) => this.#run(profile),
+    });
     const signals = new Emitter<{ readonly signal: Signal }>();
     this.signals = makeSignals(this.#platform, () => this.#requireEngine(), signals);
     this.#feed = new Feed({
@@ -102,6 +122,8 @@ export class QasidClient implements AsyncDisposable {
       engine: () => this.#requireEngine(),
       profile: () => this.#profile,
       adopted: (profile) => this.#run(profile),
+      progress: (progress) => this.#emitter.emit('transfer', progress),
+      trouble,
     });
   }
 
@@ -119,7 +141,28 @@ export class QasidClient implements AsyncDisposable {
       if (options.store === undefined) await opened.store.close();
       throw error;
     }
+    const { connect = true } = options;
+    if (connect) client.#becoming.resume().catch((error: unknown) => client.#trouble(error));
     return client;
+  }
+
+  /**
+   * Open a client on an empty store, and make it a device of an account: scan what a device of it shows
+   * (`devices.startLinking`), or show it a code (`devices.link`). People compare eight digits on both screens.
+   * Contacts and settings come by themselves afterwards, messages of the past if the other side sends them.
+   *
+   * @throws LinkError; AccountError `ACCOUNT_EXISTS`; UsageError; NetworkError; StoreError.
+   */
+  static async link(options: LinkOptions): Promise<QasidClient> {
+    const relay = relayOf(options);
+    const client = await QasidClient.open({ ...options, relay, connect: false });
+    try {
+      await client.#becoming.join(options);
+      return client;
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
   }
 
   /** Who this device is. */
@@ -168,39 +211,7 @@ export class QasidClient implements AsyncDisposable {
    */
   async register(options: RegisterOptions): Promise<Me> {
     this.#requireOpen();
-    const { username } = options;
-    const present = this.#profile;
-    if (present?.registration === 'registered') {
-      if (username === undefined || present.username === username) return this.me;
-      throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
-    }
-    // Until the new engine is in its place, #awaitAccount must not put another one there.
-    this.#registering = true;
-    try {
-      return await this.#register(options);
-    } finally {
-      this.#registering = false;
-      if (this.#engine === undefined) void this.#awaitAccount();
-    }
-  }
-
-  async #register(options: RegisterOptions): Promise<Me> {
-    const registered = await this.#registrar.register(options, (profile) => {
-      this.#profile = profile;
-      return this.#makeEngine(profile);
-    });
-    if (this.#closing !== undefined) {
-      // Closed meanwhile: nobody else knows of this engine.
-      await registered.engine.stop();
-      this.#requireOpen();
-    }
-    this.#profile = registered.profile;
-    this.#engine = registered.engine;
-    this.#sending.use(registered.engine);
-    const { username = registered.profile.username } = options;
-    if (registered.profile.username !== username) {
-      throw new AccountError('ACCOUNT_EXISTS', 'this profile has an account under another name');
-    }
+    await this.#becoming.register(options);
     return this.me;
   }
 
@@ -260,10 +271,7 @@ export class QasidClient implements AsyncDisposable {
   async *messages(
     options: { readonly after?: number } = {},
   ): AsyncGenerator<Message, void, undefined> {
-    const after = options.after ?? (await this.#platform.store.lastSeq());
-    for await (const row of this.#history.arrivals(after)) {
-      if (row.kind !== 'undecryptable') yield await this.#history.message(row);
-    }
+    yield* this.#history.messages(options.after);
   }
 
   /** Messages of all conversations, received and sent, oldest first. */
@@ -275,14 +283,7 @@ export class QasidClient implements AsyncDisposable {
 
   /** Messages the relay has not confirmed yet. */
   async pending(): Promise<readonly PendingMessage[]> {
-    const rows = await this.#platform.store.loadOutbox({ limit: 10_000 });
-    return rows
-      .filter(({ kind }) => kind === 'message')
-      .map(({ messageId, username, account, held }) => ({
-        id: messageId,
-        to: username ?? account ?? '',
-        held,
-      }));
+    return this.#sending.pending();
   }
 
   /**
@@ -333,6 +334,26 @@ export class QasidClient implements AsyncDisposable {
     return trustContact(this.#people, who);
   }
 
+  /**
+   * Take another user name, or with `undefined` none. The old one rests for 30 days.
+   *
+   * @throws AccountError `ACCOUNT_NAME_TAKEN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
+   */
+  async setUsername(username: string | undefined): Promise<Me> {
+    this.#profile = await changeUsername(this.#platform, this.#requireEngine(), username);
+    return this.me;
+  }
+
+  /**
+   * Delete the account at the relay, with all its devices. There is no way back. What is stored here stays
+   * until the application deletes it; the connection of every device ends as `removed`.
+   *
+   * @throws AccountError `ACCOUNT_NOT_REGISTERED`; NetworkError.
+   */
+  async deleteAccount(): Promise<void> {
+    await deleteAccountAt(this.#platform, this.#requireProfile());
+  }
+
   /** Fresh credentials for the relay's TURN servers; none where it has none. @throws NetworkError */
   async turnServers(): Promise<readonly IceServer[]> {
     return turnServersOf(this.#requireEngine());
@@ -362,7 +383,7 @@ export class QasidClient implements AsyncDisposable {
   async #start(): Promise<void> {
     this.#profile = await this.#platform.store.loadProfile();
     await this.#feed.start();
-    void this.#adopt();
+    void adoptInBackground(this.#platform, (error) => this.#trouble(error));
     this.#expiry.start();
     this.#storeRestored = (await this.#platform.store.takeRestored?.()) ?? false;
     if (this.#storeRestored) {
@@ -371,20 +392,7 @@ export class QasidClient implements AsyncDisposable {
       this.#platform.clock.after(0, () => this.#emitter.emit('store-restored', undefined));
     }
     if (this.#profile?.registration === 'registered') this.#run(this.#profile);
-    else void this.#awaitAccount();
-  }
-
-  /** Another process may register this profile while this one is open. */
-  async #awaitAccount(): Promise<void> {
-    const profile = await this.#history
-      .until(async () => {
-        if (this.#engine !== undefined) return null;
-        const found = await this.#platform.store.loadProfile();
-        return found?.registration === 'registered' ? found : undefined;
-      }, undefined)
-      .catch(() => null);
-    if (profile === undefined || profile === null || this.#engine !== undefined) return;
-    if (!this.#registering) this.#run(profile);
+    else void this.#becoming.awaitAccount();
   }
 
   #run(profile: Profile): void {
@@ -397,35 +405,33 @@ export class QasidClient implements AsyncDisposable {
   }
 
   #makeEngine(profile: Profile): Engine {
+    const trouble = (error: unknown): void => this.#trouble(error);
+    const note = (event: LogLine['event'], code: string): void => this.#note(event, code);
     return new Engine(this.#platform, profile, {
-      ...telling(this.#emitter, (event, code) => this.#note(event, code)),
+      ...telling(this.#emitter, note, () => this.#profile?.account),
       status: (status, problem) => {
         if (this.#closing !== undefined) return;
         this.#registrar.status(status, problem);
         this.#history.poke();
         this.#note('status', problem === undefined ? status : `${status} ${problem.code}`);
         this.#emitter.emit('status', status);
+        if (status === 'open') this.#devices.poke();
+        if (status === 'removed') noteRemoved(this.#platform.store).catch(trouble);
       },
-      owned: () => void this.#sending.check().catch((error: unknown) => this.#trouble(error)),
+      owned: () => void this.#sending.check().catch(trouble),
       settled: (row, error) => this.#sending.settled(row, error),
       held: (row) => this.#sending.held(row),
-      happened: (happenings) => this.#feed.happened(happenings),
-      trouble: (error) => this.#trouble(error),
+      happened: (happenings) => {
+        this.#feed.happened(happenings);
+        if (happenings.some(({ kind }) => kind === 'transfer')) this.#devices.poke();
+      },
+      trouble,
       prove: (challenge) => {
         this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
         return this.#registrar.prove(challenge);
       },
       proved: (answer) => this.#registrar.proved(answer),
     });
-  }
-
-  async #adopt(): Promise<void> {
-    try {
-      await adoptHistory(this.#platform.store, this.#platform.clock);
-    } catch (error) {
-      // Another process does the same, or the next opening will.
-      if (!isConflict(error)) this.#trouble(error);
-    }
   }
 
   #trouble(error: unknown): void {
@@ -437,6 +443,7 @@ export class QasidClient implements AsyncDisposable {
 
   async #shutDown(): Promise<void> {
     await this.#registrar.close();
+    await this.#devices.close();
     try {
       await this.#engine?.stop();
     } finally {
@@ -477,10 +484,6 @@ export class QasidClient implements AsyncDisposable {
     }
     return this.#engine;
   }
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'STORE_CONFLICT';
 }
 
 function closedError(): NetworkError {

@@ -19,13 +19,22 @@ export type Connection =
   | { readonly kind: 'connecting'; readonly attempt: number }
   | { readonly kind: 'open'; readonly attempt: number; readonly drainMs: number }
   | { readonly kind: 'backing-off'; readonly attempt: number }
+  /** The account no longer has this device. `connect` tries again. */
+  | { readonly kind: 'removed' }
   | { readonly kind: 'closed' };
 
 /**
  * Name of a state. `offline`: not connected, and not trying. `connecting`: until the relay has accepted this
- * device. `open`: it has. `backing-off`: waiting before the next attempt. `closed`: for good.
+ * device. `open`: it has. `backing-off`: waiting before the next attempt. `removed`: the relay
+ * says that the account no longer has this device; nothing here was deleted. `closed`: for good.
  */
-export type ConnectionStatus = 'offline' | 'connecting' | 'open' | 'backing-off' | 'closed';
+export type ConnectionStatus =
+  | 'offline'
+  | 'connecting'
+  | 'open'
+  | 'backing-off'
+  | 'removed'
+  | 'closed';
 
 /** What may happen. Anything may come in any state: sockets and timers race. */
 export type ConnectionEvent =
@@ -38,6 +47,8 @@ export type ConnectionEvent =
   | { readonly kind: 'lost' }
   /** The relay does not accept our proof. */
   | { readonly kind: 'refused' }
+  /** The device is not on its account's list any more. */
+  | { readonly kind: 'removed' }
   /** The relay goes down and asks to come back within so long. */
   | { readonly kind: 'draining'; readonly afterMs: number }
   /** Another socket of this device took over. */
@@ -78,6 +89,7 @@ export function stepConnection(
   switch (state.kind) {
     case 'closed':
       return stay(state);
+    case 'removed':
     case 'offline':
       return event.kind === 'connect' ? dial(0) : stay(state);
     case 'connecting':
@@ -88,6 +100,8 @@ export function stepConnection(
           return backOff(state.attempt, dice, 0, []);
         case 'draining':
           return backOff(state.attempt, dice, 0, [{ kind: 'hang-up' }]);
+        case 'removed':
+          return { state: { kind: 'removed' }, effects: [{ kind: 'hang-up' }] };
         case 'refused':
         case 'replaced':
           return backOff(STUBBORN_ATTEMPT, dice, 0, [{ kind: 'hang-up' }]);
@@ -106,6 +120,8 @@ export function stepConnection(
           };
         case 'lost':
           return backOff(state.attempt, dice, Math.floor(dice() * state.drainMs), []);
+        case 'removed':
+          return { state: { kind: 'removed' }, effects: [{ kind: 'hang-up' }] };
         case 'refused':
         case 'replaced':
           return backOff(STUBBORN_ATTEMPT, dice, 0, [{ kind: 'hang-up' }]);

@@ -1,13 +1,12 @@
 /**
- * The devices of our own account: the signed list, and adding to it.
+ * 20 Linking. The devices of our own account: the signed list, their names, adding and removing.
  *
- * A new device is authorised by one that has the account: it signs the next version of the device list and
- * hands over the identity. The grant holds the account's identity key, so it must travel over a channel that
- * only the two devices share; making that channel (a QR code and a short code) is not part of this file.
+ * `startLinking` and `link` are what programs use: linking/ makes the channel between the two devices. `request`,
+ * `authorise` and `accept` are for programs that have a channel of their own. The grant holds the account's
+ * identity key.
  */
 import {
   generateRegistrationId,
-  InternalError,
   samePublicBytes,
   UsageError,
   type Bytes,
@@ -15,17 +14,22 @@ import {
 } from '@qasid/protocol';
 import {
   decodeSignedDeviceList,
-  deviceListHash,
   encodeSignedDeviceList,
   parseAccountText,
-  signDeviceList,
   verifyDeviceList,
 } from '@qasid/protocol/envelope';
 
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
+import { DAY_MS } from './inbox.js';
+import { admit, type LinkChoices, type Linking } from './linking/admitting.js';
+import { checkedDeviceName, deviceSync, ownSync } from './linking/device-sync.js';
+import { freeDevice, nextList, proposeList } from './linking/grant.js';
+import { Transfers, type TransferProgress } from './linking/transfers.js';
 import { EMPTY_LEDGER } from './prekey-upkeep.js';
 import type { Contact, ListedDevice, Profile } from './stores/port.js';
+import { Batch, joinExtras } from './timeline/batch.js';
+import { deviceFacts, setDeviceFacts } from './timeline/device-facts.js';
 
 /** What a device that wants to join shows to one that has joined. Public. */
 export interface DeviceRequest {
@@ -44,30 +48,186 @@ export interface DeviceGrant {
   readonly signedDeviceList: Bytes;
 }
 
+/** A device of the account. */
+export interface AccountDevice extends ListedDevice {
+  /** What its owner calls it; empty while it has not said. The relay does not know it. */
+  readonly name: string;
+  readonly platform: string;
+  /** When it joined, milliseconds since 1970; 0: not known. */
+  readonly addedAtMs: number;
+  /** Day this device last heard of it, days since 1970. */
+  readonly lastSeenDay: number | undefined;
+  /** It is this one. */
+  readonly current: boolean;
+}
+
 /** How the devices reach the rest of the client. */
 export interface DevicesOptions {
   engine(): Engine;
   profile(): Profile | undefined;
   /** This device is part of an account from now on. */
   adopted(profile: Profile): void;
+  progress(progress: TransferProgress): void;
+  trouble(error: unknown): void;
+}
+
+/** How to link. */
+export interface LinkingOptions extends LinkChoices {
+  /**
+   * With `history`: how long to wait before messages are sent, in milliseconds; default 10 minutes. In that time
+   * whoever was tricked may remove the device. 0: at once.
+   */
+  readonly historyAfterMs?: number;
 }
 
 /** Devices of one account. */
 export class Devices {
   readonly #platform: Platform;
   readonly #options: DevicesOptions;
+  readonly #transfers: Transfers;
+  readonly #linkings = new Set<Linking>();
   #asked: { readonly request: DeviceRequest; readonly auth: Profile['auth'] } | undefined;
 
   constructor(platform: Platform, options: DevicesOptions) {
     this.#platform = platform;
     this.#options = options;
+    this.#transfers = new Transfers({
+      platform,
+      profile: () => options.profile(),
+      isOwner: () => isOwner(options),
+      pump: () => options.engine().pump(),
+      progress: (progress) => options.progress(progress),
+      trouble: (error) => options.trouble(error),
+    });
   }
 
   /** The devices on the newest list this device has seen, itself included. */
-  async list(): Promise<readonly ListedDevice[]> {
-    const account = this.#options.profile()?.account;
-    if (account === undefined) return [];
-    return (await this.#platform.store.loadContact(account))?.devices ?? [];
+  async list(): Promise<readonly AccountDevice[]> {
+    const profile = this.#options.profile();
+    if (profile === undefined) return [];
+    const { store, clock } = this.#platform;
+    const batch = new Batch(store);
+    const listed = (await store.loadContact(profile.account))?.devices ?? [];
+    return Promise.all(
+      listed.map(async (device) => {
+        const facts = await deviceFacts(batch, device.device);
+        const current = device.device === profile.device;
+        return {
+          ...device,
+          name: facts.name,
+          platform: facts.platform,
+          addedAtMs: facts.addedAtMs,
+          lastSeenDay: current ? Math.floor(clock.now() / DAY_MS) : facts.seenDay,
+          current,
+        };
+      }),
+    );
+  }
+
+  /**
+   * Let a new device join: show it `qr`, compare the eight digits on both screens, then `confirm()`. Valid for
+   * 5 minutes and one device. Nothing is changed before both sides agreed.
+   *
+   * @throws AccountError `ACCOUNT_NOT_REGISTERED`; what happens later rejects `done`.
+   */
+  async startLinking(options: LinkingOptions = {}): Promise<Linking> {
+    return this.#admit(undefined, options);
+  }
+
+  /**
+   * The same, when the new device shows the code.
+   *
+   * @param text - What it shows.
+   * @throws LinkError `LINK_INVALID`, `LINK_DIRECTION`; as `startLinking`.
+   */
+  async link(text: string, options: LinkingOptions = {}): Promise<Linking> {
+    return this.#admit(text, options);
+  }
+
+  /**
+   * Call a device something else, up to 64 bytes of UTF-8. The other devices of the account hear of it.
+   *
+   * @throws UsageError `USAGE_ARGUMENT` for a device that is not listed, or a longer name.
+   */
+  async rename(device: number, name: string): Promise<void> {
+    checkedDeviceName(name);
+    const { crypto, store, clock } = this.#platform;
+    const profile = this.#require();
+    const listed = await this.list();
+    const found = listed.find((one) => one.device === device);
+    if (found === undefined) throw noSuchDevice();
+    const batch = new Batch(store);
+    const { platform, addedAtMs } = found;
+    const before = await deviceFacts(batch, device);
+    const facts = { name, platform, addedAtMs, atMs: Math.max(clock.now(), before.atMs + 1) };
+    await setDeviceFacts(batch, device, facts);
+    const content = deviceSync(crypto, profile.account, { device, ...facts });
+    const told = listed.length > 1 ? [ownSync(profile, content)] : [];
+    await store.commit({ extra: joinExtras(batch.toExtra(), { outboxAdded: told }) });
+    this.#options.engine().pump();
+  }
+
+  /**
+   * Remove a device: it gets nothing from now on, and its connection ends as `removed`. What lies on it stays
+   * there, the identity key included: a thief who can read it can still pose as a new device of this account,
+   * which everybody sees.
+   *
+   * @throws UsageError `USAGE_ARGUMENT` for a device that is not listed, or the last one; NetworkError.
+   */
+  async remove(device: number): Promise<void> {
+    const engine = this.#options.engine();
+    const profile = this.#require();
+    const deps = { platform: this.#platform, profile, engine };
+    for (let attempt = 1; ; attempt++) {
+      const self = await engine.directory.refresh(profile.account);
+      const left = self.devices.filter((listed) => listed.device !== device);
+      if (left.length === self.devices.length) throw noSuchDevice();
+      if (left.length === 0) {
+        throw new UsageError('USAGE_ARGUMENT', 'the last device: delete the account instead');
+      }
+      const answer = await proposeList(deps, nextList(deps, self, left));
+      if (answer === 'done') break;
+      // Another device changed the list meanwhile.
+      if (attempt >= REMOVE_TRIES) {
+        throw new NetworkError('NET_REFUSED', 'other devices keep changing the list');
+      }
+    }
+    // Read back rather than assumed: it is then stored, and told, as every change is.
+    if (device !== profile.device) await engine.directory.refresh(profile.account);
+  }
+
+  /** Something came in, or the connection opened: transfers may go on. */
+  poke(): void {
+    this.#transfers.poke();
+  }
+
+  /** End what is under way; transfers go on when the client is opened again. */
+  async close(): Promise<void> {
+    for (const linking of [...this.#linkings]) linking.cancel();
+    await this.#transfers.stop();
+  }
+
+  #admit(text: string | undefined, options: LinkingOptions): Linking {
+    const { historyAfterMs = HISTORY_AFTER_MS } = options;
+    const linking = admit(
+      {
+        platform: this.#platform,
+        engine: this.#options.engine(),
+        profile: this.#require(),
+        prepare: (device, transfer) => this.#transfers.prepare(device, transfer, historyAfterMs),
+      },
+      text,
+      options,
+    );
+    this.#linkings.add(linking);
+    void linking.done.catch(() => undefined).finally(() => this.#linkings.delete(linking));
+    return linking;
+  }
+
+  #require(): Profile {
+    const profile = this.#options.profile();
+    if (profile === undefined) throw new AccountError('ACCOUNT_NOT_REGISTERED', 'no account here');
+    return profile;
   }
 
   /** On the new device: make its keys, and what the other device needs to know of them. */
@@ -89,29 +249,19 @@ export class Devices {
    * @throws NetworkError; VerificationError `VERIFY_DEVICE_LIST`.
    */
   async authorise(request: DeviceRequest): Promise<DeviceGrant> {
-    const { crypto, store } = this.#platform;
     const engine = this.#options.engine();
     const profile = this.#options.profile();
     if (profile === undefined) throw new AccountError('ACCOUNT_NOT_REGISTERED', 'no account here');
+    const deps = { platform: this.#platform, profile, engine };
     const self = await engine.directory.refresh(profile.account);
-    const device = 1 + Math.max(...self.devices.map((listed) => listed.device));
-    const devices = [...self.devices, { device, ...request }];
-    const version = self.deviceListVersion + 1;
-    const account = parseAccountText(profile.account);
-    if (self.signedDeviceList === undefined) {
-      throw new InternalError('INTERNAL_INVARIANT', 'own device list is missing');
+    const device = freeDevice(self.devices);
+    const devices = [...self.devices, { device, ...request }].sort((a, b) => a.device - b.device);
+    const next = nextList(deps, self, devices);
+    if ((await proposeList(deps, next)) !== 'done') {
+      throw new NetworkError('NET_REFUSED', 'another device changed the list');
     }
-    const previous = deviceListHash(crypto, decodeSignedDeviceList(self.signedDeviceList));
-    const list = { account, version, previous, devices };
-    const random = crypto.randomBytes(64);
-    const signed = signDeviceList(crypto, profile.identity.secret, random, list);
-    const answer = await engine.link.requestPatiently({ kind: 'putDevices', devices: signed });
-    if (answer.code !== 'CONFIRMED') {
-      throw new NetworkError('NET_REFUSED', `relay answers ${answer.code} to the device list`);
-    }
-    const signedDeviceList = encodeSignedDeviceList(signed);
-    const contact: Contact = { ...self, signedDeviceList, deviceListVersion: version, devices };
-    await store.commit({ extra: { contacts: [contact] } });
+    await this.#platform.store.commit({ extra: { contacts: [next.contact] } });
+    const signedDeviceList = encodeSignedDeviceList(next.signed);
     const { username, identity } = profile;
     return { account: profile.account, username, device, identity, signedDeviceList };
   }
@@ -162,3 +312,23 @@ export class Devices {
     this.#options.adopted(profile);
   }
 }
+
+function noSuchDevice(): UsageError {
+  return new UsageError('USAGE_ARGUMENT', 'the account has no such device');
+}
+
+/** Whether this process holds the connection of its profile. */
+function isOwner(options: DevicesOptions): boolean {
+  try {
+    return options.engine().isOwner;
+  } catch {
+    // Not part of an account yet.
+    return false;
+  }
+}
+
+/** Time to change one's mind before messages of the past leave for a new device. */
+const HISTORY_AFTER_MS = 600_000;
+
+/** Tries of a change that other devices get ahead of. */
+const REMOVE_TRIES = 4;

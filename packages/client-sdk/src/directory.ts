@@ -30,6 +30,7 @@ import {
 } from '@qasid/protocol/envelope';
 
 import { AccountError, NetworkError } from './errors.js';
+import { deviceChangeRecord } from './linking/device-changes.js';
 import type { ClientStore, Contact } from './stores/port.js';
 
 /** What the directory needs. */
@@ -38,12 +39,16 @@ export interface DirectoryOptions {
   readonly store: ClientStore;
   /** Our own account. */
   readonly self: string;
+  /** This device's clock, milliseconds since 1970. */
+  nowMs(): number;
   /** Patient: asks again while the relay is busy. */
   ask(op: RequestOp): Promise<ResponseItem>;
   /** A contact whose key the relay now shows differently. Called after it is stored. */
   onIdentityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   /** An account met for the first time: its key was trusted because nothing else was known. */
   onFirstUse(contact: Contact, identityKey: PublicKey): void;
+  /** The devices of an account that was known are others now. Called after it is stored. */
+  onDevicesChanged(contact: Contact, before: Contact): void;
 }
 
 /** What a relay says of an account. */
@@ -169,7 +174,7 @@ export class Directory {
   }
 
   async #accept(account: string, claim: Claim): Promise<Contact> {
-    const { store, crypto } = this.#options;
+    const { store, crypto, nowMs } = this.#options;
     const offered = toPublicKey(claim.identityKey);
     const trusted = await store.loadIdentity(account);
     const before = (await store.loadContact(account)) ?? newContact(account);
@@ -214,12 +219,18 @@ export class Directory {
       devices: list.devices,
       offeredIdentity: undefined,
     };
+    const isNewer = before.deviceListVersion > 0 && list.version > before.deviceListVersion;
     await store.commit({
       ...(trusted === undefined && {
         identities: [{ name: account, identityKey: offered, firstUse: true }],
       }),
-      extra: { contacts: [contact] },
+      extra: {
+        contacts: [contact],
+        ...(isNewer && { records: [await deviceChangeRecord(store, contact, before, nowMs())] }),
+      },
     });
+    // ATK-G03: a device that somebody added in secret is seen by everybody.
+    if (isNewer) this.#options.onDevicesChanged(contact, before);
     if (trusted === undefined) this.#options.onFirstUse(contact, offered);
     return contact;
   }

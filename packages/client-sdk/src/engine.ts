@@ -72,6 +72,7 @@ export interface EngineEvents {
   heldMessage(account: string, username: string | undefined): void;
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
+  devicesChanged(contact: Contact, before: Contact): void;
   stalled(stalled: Stalled): void;
   senderVisible(account: string, cause: VisibleCause): void;
   happened(happenings: readonly Happening[]): void;
@@ -163,6 +164,8 @@ export class Engine {
       onIdentityChanged: (contact, trusted, offered) =>
         events.identityChanged(contact, trusted, offered),
       onFirstUse: (contact, key) => events.firstUse(contact, key),
+      onDevicesChanged: (contact, before) => events.devicesChanged(contact, before),
+      nowMs: () => clock.now(),
     });
     const stalls = new StallWatch(this.operations, (stalled) => events.stalled(stalled));
     this.sealing = { crypto, store, operations: this.operations, self: this.#self, stalls };

@@ -52,3 +52,25 @@ export class AccountError extends QasidError {
     this.code = code;
   }
 }
+
+/** Codes of {@link LinkError}. */
+export type LinkErrorCode =
+  | 'LINK_INVALID' // not a code that links a device; an invite, for example
+  | 'LINK_DIRECTION' // the code of a new device where one of an account is needed, or the reverse
+  | 'LINK_EXPIRED' // nobody answered in time: show a new code
+  | 'LINK_USED' // somebody else has answered this code: show a new one
+  | 'LINK_ALTERED' // what came is not what the other device sent
+  | 'LINK_REFUSED' // a person said no on the other device
+  | 'LINK_CANCELLED' // a person said no, or gave up, on this device
+  | 'LINK_OUTDATED' // the relay no longer takes this device: link again
+  | 'LINK_TOO_MANY' // the account has as many devices as its relay allows
+  | 'LINK_HISTORY'; // what another device sent of the history is damaged, cut short, or of another transfer
+
+/** Adding a device to an account. Nothing was changed, but for `LINK_HISTORY`. */
+export class LinkError extends QasidError {
+  readonly code: LinkErrorCode;
+  constructor(code: LinkErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -8,6 +8,7 @@ import type { Clock } from './clock.js';
 import type { ConversationInfo, Message, Sender } from './api.js';
 import { decodeConversation, type ConversationState } from './content/conversation-state.js';
 import { queryTerms } from './content/terms.js';
+import { lastDeviceChange } from './linking/device-changes.js';
 import { viewConversation, viewMessage, type ViewDeps } from './message-view.js';
 import type { ClientStore, MessageRow, Position, Profile } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
@@ -108,9 +109,17 @@ export class History {
     return all.sort((a, b) => b.lastActivityMs - a.lastActivityMs);
   }
 
+  /** Messages that arrive; those after `after`, by default only what arrives from now on. */
+  async *messages(after: number | undefined): AsyncGenerator<Message, void, undefined> {
+    for await (const row of this.arrivals(after ?? (await this.#store.lastSeq()))) {
+      if (row.kind !== 'undecryptable') yield await this.message(row);
+    }
+  }
+
   /** A conversation as a program sees it. */
   async info(peer: string, state: ConversationState): Promise<ConversationInfo> {
-    return viewConversation(peer, await this.#nameOf(peer), state);
+    const changed = await lastDeviceChange(this.#store, peer);
+    return viewConversation(peer, await this.#nameOf(peer), state, changed);
   }
 
   /** Rows that arrived after `after`, now and for as long as somebody asks. */

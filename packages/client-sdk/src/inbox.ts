@@ -38,6 +38,7 @@ import { lacksToken, tookToken } from './sealed/tokens.js';
 import type { ClientExtra, ClientStore, Contact, HeldEnvelope, NewMessage } from './stores/port.js';
 import { apply } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
+import { noteSeen } from './timeline/device-facts.js';
 import { idText } from './timeline/ids.js';
 import type { Entry, Happening } from './timeline/types.js';
 
@@ -287,6 +288,7 @@ export class Inbox {
     const around = { crypto, self, nowMs: clock.now() };
     const entry = this.#entry(claimed, plaintext);
     const happenings = await apply(batch, entry, around);
+    if (claimed.account === self.account) await noteSeen(batch, claimed.device, around.nowMs);
     const tokens = await this.#tokensOf(claimed, entry);
     return { extra: joinExtras(batch.toExtra(), tokens), happenings };
   }

@@ -9,6 +9,7 @@ export type {
   ClientEvents,
   ClientOptions,
   ConversationInfo,
+  DevicesChangedEvent,
   FirstUse,
   Gap,
   IdentityChange,
@@ -46,13 +47,32 @@ export type {
   TextBody,
 } from './content/types.js';
 export type { ConnectionStatus } from './connection.js';
-export type { DeviceGrant, DeviceRequest, Devices } from './devices.js';
+export type {
+  AccountDevice,
+  DeviceGrant,
+  DeviceRequest,
+  Devices,
+  LinkingOptions,
+} from './devices.js';
 export {
   AccountError,
+  LinkError,
   NetworkError,
   type AccountErrorCode,
+  type LinkErrorCode,
   type NetworkErrorCode,
 } from './errors.js';
+export type {
+  LinkChoices,
+  LinkedDevice,
+  Linking,
+  LinkQr,
+  LinkRequest,
+} from './linking/admitting.js';
+export type { DevicesChange } from './linking/device-changes.js';
+export type { JoinOptions, LinkOptions } from './linking/join-account.js';
+export { isLinkText } from './linking/link-text.js';
+export type { TransferProgress } from './linking/transfers.js';
 export type { RegisterOptions } from './registrar.js';
 export type { SealedPolicy, VisibleCause } from './sealed/post.js';
 export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';

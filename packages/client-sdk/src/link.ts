@@ -64,7 +64,7 @@ const REFUSED: ResponseItem = {
  * What follows from the relay's answer to our proof: go on, answer the challenge that comes next on this
  * socket, dial again at once, or stay away for a while.
  */
-export type Verdict = 'ready' | 'next-challenge' | 'again' | 'refused';
+export type Verdict = 'ready' | 'next-challenge' | 'again' | 'refused' | 'removed';
 
 /** What the link needs from its user. */
 export interface LinkOptions {
@@ -284,7 +284,7 @@ export class RelayLink {
         if (code === CLOSE_UNAUTHORISED && this.#proving)
           void this.#judge(REFUSED).catch(() => this.#lost(code, cause, false));
         else if (code === CLOSE_REPLACED) this.#step({ kind: 'replaced' });
-        else if (code === CLOSE_REMOVED) this.#refused('this device is not on its account’s list');
+        else if (code === CLOSE_REMOVED) this.#removed();
         else this.#lost(code, cause, notARelay === true);
       },
     });
@@ -313,6 +313,11 @@ export class RelayLink {
   #refused(message: string): void {
     this.#problem = new NetworkError('NET_REFUSED', message);
     this.#step({ kind: 'refused' });
+  }
+
+  #removed(): void {
+    this.#problem = new NetworkError('NET_REFUSED', 'this device is not on its account’s list');
+    this.#step({ kind: 'removed' });
   }
 
   #opened(): void {
@@ -434,6 +439,7 @@ export class RelayLink {
       this.#greeted = false;
       if (next !== undefined) void this.#greet(next);
     }
+    if (verdict === 'removed') this.#removed();
     if (verdict === 'refused') this.#refused(`relay refused this device: ${answer.code}`);
     if (verdict === 'again') {
       this.#drop(new NetworkError('NET_LOST', 'dialling again'));

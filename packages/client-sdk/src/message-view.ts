@@ -16,6 +16,7 @@ import { samePublicBytes } from '@qasid/protocol';
 import type { ConversationState } from './content/conversation-state.js';
 import { contentDigest, type Quote } from './content/index.js';
 import { decodeState, type MessageState } from './content/message-state.js';
+import type { DevicesChange } from './linking/device-changes.js';
 import type { ClientStore, MessageRow } from './stores/port.js';
 import { bodyOf } from './timeline/changes.js';
 import { idText } from './timeline/ids.js';
@@ -122,6 +123,7 @@ export function viewConversation(
   id: string,
   username: string | undefined,
   state: ConversationState,
+  devicesChanged: DevicesChange | undefined,
 ): ConversationInfo {
   const { settings, unread, lastActivityMs, draft, profileName, timer } = state;
   return {
@@ -133,5 +135,6 @@ export function viewConversation(
     lastActivityMs,
     draft,
     timerSeconds: timer.seconds,
+    devicesChanged,
   };
 }

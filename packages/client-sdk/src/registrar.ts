@@ -21,8 +21,11 @@ import { authRequest, checkUsername, createAccount, registerRequest } from './ac
 import { sleep } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { Engine, Platform } from './engine.js';
-import { AccountError, NetworkError } from './errors.js';
+import { AccountError, LinkError, NetworkError } from './errors.js';
 import type { Verdict } from './link.js';
+import { isLinkText } from './linking/link-text.js';
+import { provedAgain } from './linking/removed.js';
+import { isJoinPending, joinedChange, joinRequest, outdated } from './linking/joining.js';
 import { findWork } from './work.js';
 import type { ConnectionLease, Profile } from './stores/port.js';
 
@@ -46,10 +49,24 @@ export interface RegisterOptions {
   readonly ticket?: string;
 }
 
+/** An account, and the engine that runs for it. */
+export interface Registered {
+  readonly profile: Profile;
+  readonly engine: Engine;
+}
+
+/** The same, checked; or the stored grant. */
+interface Wanted extends Omit<RegisterOptions, 'invite'> {
+  readonly invite: Bytes | undefined;
+  readonly join: boolean;
+}
+
 interface Attempt {
   readonly username: string | undefined;
   readonly invite: Bytes | undefined;
   readonly ticket: string | undefined;
+  /** Join the account of a stored grant instead of making one. */
+  readonly join: boolean;
   /** Zero bits the relay asked for before it gave the next challenge. */
   workBits: number;
   /** Times it asked for work. */
@@ -76,9 +93,28 @@ export class Registrar {
   async register(
     registration: RegisterOptions,
     makeEngine: (profile: Profile) => Engine,
-  ): Promise<{ readonly profile: Profile; readonly engine: Engine }> {
+  ): Promise<Registered> {
     if (registration.username !== undefined) checkUsername(registration.username);
     const invite = checkInvite(registration.invite);
+    if (await isJoinPending(this.#platform.store)) {
+      throw new AccountError('ACCOUNT_EXISTS', 'this profile is joining an account: link it again');
+    }
+    return this.#start({ ...registration, invite, join: false }, makeEngine);
+  }
+
+  /**
+   * Have the relay take over this device, whose grant is stored. The engine runs when this resolves.
+   *
+   * @throws LinkError `LINK_OUTDATED`, `LINK_TOO_MANY`; NetworkError; StoreError.
+   */
+  async join(makeEngine: (profile: Profile) => Engine): Promise<Registered> {
+    return this.#start({ invite: undefined, join: true }, makeEngine);
+  }
+
+  async #start(
+    registration: Wanted,
+    makeEngine: (profile: Profile) => Engine,
+  ): Promise<Registered> {
     const { store, crypto, clock } = this.#platform;
     const lease = await this.#takeLease();
     if ('registered' in lease) {
@@ -91,7 +127,7 @@ export class Registrar {
       const present =
         (await store.loadProfile()) ?? (await createAccount(crypto, store, clock.now()));
       const engine = makeEngine(present);
-      const profile = await this.#run(present, { ...registration, invite }, engine, lease);
+      const profile = await this.#run(present, registration, engine, lease);
       return { profile, engine };
     } catch (error) {
       await lease.release();
@@ -101,7 +137,7 @@ export class Registrar {
 
   async #run(
     present: Profile,
-    registration: Omit<RegisterOptions, 'invite'> & { readonly invite: Bytes | undefined },
+    registration: Wanted,
     engine: Engine,
     lease: ConnectionLease,
   ): Promise<Profile> {
@@ -111,9 +147,10 @@ export class Registrar {
           username: registration.username,
           invite: registration.invite,
           ticket: registration.ticket,
+          join: registration.join,
           workBits: 0,
           demands: 0,
-          tryAuth: present.registration !== 'local',
+          tryAuth: present.registration !== 'local' && !registration.join,
           refusals: 0,
           failures: 0,
           done: resolve,
@@ -149,6 +186,10 @@ export class Registrar {
     }
     const { username, invite, ticket } = attempt;
     const relayEpoch = challenge.epoch;
+    if (attempt.join) {
+      await store.commit({ extra: { profile: { ...profile, relayEpoch } } });
+      return joinRequest(crypto, store, profile, challenge);
+    }
     await store.commit({
       extra: { profile: { ...profile, registration: 'asked', username, relayEpoch } },
     });
@@ -181,17 +222,19 @@ export class Registrar {
   /** What the relay said to it. */
   async proved(answer: ResponseItem): Promise<Verdict> {
     const attempt = this.#attempt;
-    if (attempt === undefined) return answer.code === 'CONFIRMED' ? 'ready' : 'refused';
     const { store } = this.#platform;
+    if (attempt === undefined) return provedAgain(store, answer);
     const profile = await store.loadProfile();
     if (profile === undefined) return 'refused';
     if (answer.code === 'CONFIRMED') {
       const registered: Profile = { ...profile, registration: 'registered' };
       const self = await store.loadContact(profile.account);
+      const joined = attempt.join ? await joinedChange(this.#platform, registered) : {};
       await store.commit({
         extra: {
           profile: registered,
           ...(self && { contacts: [{ ...self, username: profile.username }] }),
+          ...joined,
         },
       });
       attempt.done(registered);
@@ -206,6 +249,13 @@ export class Registrar {
       attempt.failed(new NetworkError('NET_REFUSED', 'relay asks for more work than is honest'));
       return 'refused';
     }
+    if (attempt.join && answer.code !== 'REFUSED') {
+      const full = answer.code === 'TOO_LARGE';
+      attempt.failed(
+        full ? new LinkError('LINK_TOO_MANY', 'the relay takes no more devices') : outdated(),
+      );
+      return 'refused';
+    }
     const refusal = refusalOf(answer.code);
     if (refusal !== undefined) {
       // The account is not at the relay: the next try may bring another name, invite or ticket.
@@ -216,7 +266,9 @@ export class Registrar {
     }
     attempt.refusals++;
     if (attempt.refusals > 2) {
-      attempt.failed(new NetworkError('NET_REFUSED', `relay answers ${answer.code}`));
+      attempt.failed(
+        attempt.join ? outdated() : new NetworkError('NET_REFUSED', `relay answers ${answer.code}`),
+      );
       return 'refused';
     }
     attempt.tryAuth = !attempt.tryAuth;
@@ -249,6 +301,10 @@ function checkInvite(text: string | undefined): Bytes | undefined {
   if (text === undefined) return undefined;
   const invite = parseInviteText(text);
   if (invite !== undefined) return invite;
+  if (isLinkText(text)) {
+    // ATK-G02: whoever hands this out wants a device of ours to join, or ours to join theirs.
+    throw new AccountError('ACCOUNT_INVITE_INVALID', 'this code links a device; it is no invite');
+  }
   throw new AccountError('ACCOUNT_INVITE_INVALID', 'an invite begins with qasid-invite:');
 }
 

@@ -6,7 +6,7 @@
  */
 import { QasidError, toHex, UsageError, type Bytes } from '@qasid/protocol';
 
-import type { SentMessage } from './api.js';
+import type { PendingMessage, SentMessage } from './api.js';
 import { sleep } from './clock.js';
 import {
   CONTENT_ID_BYTES,
@@ -172,6 +172,18 @@ export class Sending {
     );
     engine.pump();
     return result;
+  }
+
+  /** Messages the relay has not confirmed yet. */
+  async pending(): Promise<readonly PendingMessage[]> {
+    const rows = await this.#platform.store.loadOutbox({ limit: 10_000 });
+    return rows
+      .filter(({ kind }) => kind === 'message')
+      .map(({ messageId, username, account, held }) => ({
+        id: messageId,
+        to: username ?? account ?? '',
+        held,
+      }));
   }
 
   /** Let the connection's owner find out who somebody is. `undefined` when that takes too long. */

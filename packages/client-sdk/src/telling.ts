@@ -4,17 +4,19 @@
 import type { ClientEvents, LogLine } from './api.js';
 import type { EngineEvents } from './engine.js';
 import type { Emitter } from './events.js';
+import { deviceDifference } from './linking/device-changes.js';
 
 /** Those of the engine's events that become an event of the client and nothing else. */
 export type Told = Pick<
   EngineEvents,
-  'heldMessage' | 'identityChanged' | 'firstUse' | 'stalled' | 'senderVisible'
+  'heldMessage' | 'identityChanged' | 'firstUse' | 'devicesChanged' | 'stalled' | 'senderVisible'
 >;
 
 /** Tell them. */
 export function telling(
   emitter: Emitter<ClientEvents>,
   note: (event: LogLine['event'], code: string) => void,
+  self: () => string | undefined,
 ): Told {
   return {
     heldMessage: (account, username) => emitter.emit('held', { account, username }),
@@ -25,6 +27,13 @@ export function telling(
     firstUse: ({ account, username }, identityKey) => {
       note('first-use', 'first-use');
       emitter.emit('first-use', { account, username, identityKey });
+    },
+    devicesChanged: (contact, before) => {
+      note('devices-changed', 'devices-changed');
+      const { account, username, deviceListVersion: version } = contact;
+      const change = deviceDifference(before.devices, contact.devices);
+      const own = account === self();
+      emitter.emit('devices-changed', { account, username, own, version, ...change });
     },
     stalled: (stalled) => {
       note('stalled', 'stalled');

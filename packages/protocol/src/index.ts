@@ -29,6 +29,7 @@ export type {
   SigningKeyPair,
 } from './crypto/provider.js';
 export { provider as defaultCrypto } from '#provider';
+export { equalBytes } from './crypto/constant-time.js';
 
 // 02 Identity
 export {

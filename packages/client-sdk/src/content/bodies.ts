@@ -3,6 +3,7 @@
  */
 import { ProtoWriter, type Bytes } from '@qasid/protocol';
 
+import { decodeDeviceAction, DEVICE_ACTIONS, encodeDeviceAction } from './device-actions.js';
 import { Fields, refuse, textOf } from './fields.js';
 import {
   ACCOUNT_BYTES,
@@ -309,11 +310,15 @@ function encodeSync({ conversation, action }: SyncBody): Bytes {
       return writer.bytes(5, new Uint8Array(0)).finish();
     case 'settings':
       return writer.bytes(6, encodeSettings(action.settings)).finish();
+    default:
+      return writer.bytes(DEVICE_ACTIONS[action.kind], encodeDeviceAction(action)).finish();
   }
 }
 
 function decodeSync(encoded: Uint8Array): SyncBody | { readonly kind: 'unknown' } {
-  const types = { 1: 'bytes', 2: 'bytes', 3: 'bytes', 4: 'bytes', 5: 'bytes', 6: 'bytes' } as const;
+  const types = Object.fromEntries(
+    Array.from({ length: 10 }, (_, index) => [index + 1, 'bytes' as const]),
+  );
   const fields = new Fields(encoded, types);
   const conversation = conversationBytes(fields, 1);
   const [read, viewed, removed, cleared, settings] = [2, 3, 4, 5, 6].map((field) =>
@@ -327,7 +332,8 @@ function decodeSync(encoded: Uint8Array): SyncBody | { readonly kind: 'unknown' 
       return { kind: 'removed', messages: list.views(1).map(decodeRef) };
     }
     if (cleared) return { kind: 'cleared' };
-    return settings && { kind: 'settings', settings: decodeSettings(settings) };
+    if (settings) return { kind: 'settings', settings: decodeSettings(settings) };
+    return decodeDeviceAction(fields);
   })();
   return action === undefined ? { kind: 'unknown' } : { kind: 'sync', conversation, action };
 }

@@ -206,7 +206,39 @@ export interface SyncBody {
     | { readonly kind: 'viewed'; readonly message: MessageRef }
     | { readonly kind: 'removed'; readonly messages: readonly MessageRef[] }
     | { readonly kind: 'cleared' }
-    | { readonly kind: 'settings'; readonly settings: ConversationSettings };
+    | { readonly kind: 'settings'; readonly settings: ConversationSettings }
+    /** A device of the account is called so. `transfer`: it has just joined, and waits for this one. */
+    | {
+        readonly kind: 'device';
+        readonly device: number;
+        readonly name: string;
+        readonly platform: string;
+        /** Milliseconds since 1970. */
+        readonly addedAtMs: number;
+        readonly transfer?: Bytes | undefined;
+      }
+    /** One part of what a new device gets; encrypted for it alone. Chapter 20. */
+    | {
+        readonly kind: 'part';
+        readonly transfer: Bytes;
+        readonly number: number;
+        readonly data: Bytes;
+      }
+    /** Parts before `next` have arrived. */
+    | { readonly kind: 'arrived'; readonly transfer: Bytes; readonly next: number }
+    /** How far the sender has read the chains of others. */
+    | { readonly kind: 'heads'; readonly heads: readonly ChainHead[] };
+}
+
+/** Where the chain of one device stands, as one of our devices has it. */
+export interface ChainHead {
+  /** Account (16 bytes) or group (32) the chain belongs to. */
+  readonly conversation: Bytes;
+  /** Account, 16 bytes, and device that write it. */
+  readonly author: Bytes;
+  readonly device: number;
+  readonly chain: Bytes;
+  readonly counter: number;
 }
 
 /** Signalling of a call, for the calls part of the SDK. */

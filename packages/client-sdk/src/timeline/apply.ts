@@ -59,7 +59,7 @@ export async function apply(
   // What a blocked account writes leaves its place in the chain and nothing else.
   if (!own && before?.settings.status === 'blocked') return happenings;
   if (content.body.kind === 'sync') {
-    if (own) await applySync(batch, content, content.body, around);
+    if (own) happenings.push(...(await applySync(batch, entry, content.body, around)));
     return happenings;
   }
   if (content.body.kind === 'typing') {
@@ -147,6 +147,8 @@ async function show(
   around: Surroundings,
 ): Promise<void> {
   const { peer, author, arrived } = entry;
+  // It came with the history of another device already.
+  if (arrived && (await isFromTransfer(batch, entry, around))) return;
   const row = await applyWaiting(batch, { ...rowOf(entry, around), place });
   batch.add({ ...row, terms: termsOf(row.text) });
   if (row.direction === 'sent' || !arrived) return;
@@ -157,6 +159,13 @@ async function show(
   if (conversation.settings.status !== 'accepted') return;
   const due = decodeDue(await batch.record(SPACE.receipts, author));
   await batch.setRecord(SPACE.receipts, author, encodeDue(addReceipt(due, 'delivered', [row.id])));
+}
+
+async function isFromTransfer(batch: Batch, entry: Entry, around: Surroundings): Promise<boolean> {
+  const { peer, author, device, content } = entry;
+  const known = await batch.message(peer, author, toHex(content.id));
+  if (known === undefined || known.arrived) return false;
+  return author !== around.self.account || device !== around.self.device;
 }
 
 function rowOf(entry: Entry, around: Surroundings): NewMessage {
@@ -219,7 +228,7 @@ function statusOf(own: boolean, arrived: boolean): MessageStatus {
 }
 
 /** Changes that came before the message. */
-async function applyWaiting<
+export async function applyWaiting<
   Row extends Changeable & { readonly peer: string; readonly id: string },
 >(batch: Batch, row: Row): Promise<Row> {
   const list = decodeWaiting(await batch.record(SPACE.waiting, row.peer));

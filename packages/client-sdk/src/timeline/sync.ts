@@ -1,27 +1,49 @@
 /**
  * 15 Content §8. What a person did on another device of the account, done here as well.
  */
-import { toHex } from '@qasid/protocol';
+import { toHex, type Bytes } from '@qasid/protocol';
 
 import { newConversation, takeSettings } from '../content/conversation-state.js';
+import type { DeviceAction } from '../content/device-actions.js';
 import type { Content, MessageRef, SyncBody } from '../content/index.js';
 import type { MessageRow } from '../stores/port.js';
 import { SPACE, type Batch } from './batch.js';
 import { idText } from './ids.js';
 import { consume, readThrough } from './reading.js';
-import type { Surroundings } from './types.js';
+import { applyDeviceAction } from './sync-devices.js';
+import type { Entry, Happening, Surroundings } from './types.js';
 
 /** Take a sync of our own account. Naming what is not here does nothing. */
 export async function applySync(
   batch: Batch,
-  content: Content,
+  entry: Pick<Entry, 'content' | 'device'>,
   body: SyncBody,
   around: Surroundings,
+): Promise<readonly Happening[]> {
+  const { content, device } = entry;
+  const { action } = body;
+  switch (action.kind) {
+    case 'device':
+    case 'part':
+    case 'arrived':
+    case 'heads':
+      return applyDeviceAction(batch, action, device, content.sentAtMs, around);
+    default:
+      await applyConversationSync(batch, content, body.conversation, action, around);
+      return [];
+  }
+}
+
+async function applyConversationSync(
+  batch: Batch,
+  content: Content,
+  conversation: Bytes,
+  action: Exclude<SyncBody['action'], DeviceAction>,
+  around: Surroundings,
 ): Promise<void> {
-  const peer = idText(body.conversation);
+  const peer = idText(conversation);
   const find = ({ author, id }: MessageRef): Promise<MessageRow | undefined> =>
     batch.message(peer, idText(author), toHex(id));
-  const { action } = body;
   switch (action.kind) {
     case 'read': {
       const row = await find(action.through);

@@ -56,4 +56,6 @@ export type Happening =
       readonly device: number;
       readonly started: boolean;
     }
-  | { readonly kind: 'signal'; readonly entry: Entry };
+  | { readonly kind: 'signal'; readonly entry: Entry }
+  /** A transfer between devices of ours can go on. */
+  | { readonly kind: 'transfer' };
