@@ -6,6 +6,7 @@ import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
+import type { GroupChanged, GroupForked, GroupRequest } from './groups/events.js';
 import type { DevicesChange } from './linking/device-changes.js';
 import type { TransferProgress } from './linking/transfers.js';
 import type { SealedPolicy, VisibleCause } from './sealed/post.js';
@@ -359,6 +360,12 @@ export interface ClientEvents {
   readonly 'store-restored': undefined;
   /** Once for an account, until something went to it sealed again. Told in the process that is connected. */
   readonly 'sender-visible': SenderVisible;
+  /** A group was changed, by whomever, or this account was brought in. Told in the process that is connected. */
+  readonly 'group-changed': GroupChanged;
+  /** Members disagree and a person must decide: `Group.decideFork`. Told in the process that is connected. */
+  readonly 'group-fork': GroupForked;
+  /** Somebody followed a link of ours: `Group.approve`. Told in the process that is connected. */
+  readonly 'group-request': GroupRequest;
   /** Something failed that will be tried again: a full disk, an unreachable relay. */
   readonly trouble: Error;
 }

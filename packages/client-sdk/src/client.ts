@@ -24,11 +24,14 @@ import { AccountError, NetworkError } from './errors.js';
 import { Emitter } from './events.js';
 import { Expiry } from './expiry.js';
 import { Feed } from './feed.js';
+import type { Group } from './groups/group.js';
+import * as groups from './groups/open-group.js';
 import { History } from './history.js';
+import { closedError } from './link.js';
 import { relayOf, type LinkOptions } from './linking/join-account.js';
 import { noteRemoved } from './linking/removed.js';
 import { errorOfCode } from './outbox.js';
-import { findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
+import { chatsOf, findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { type RegisterOptions, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import {
@@ -112,6 +115,9 @@ export class QasidClient implements AsyncDisposable {
       onTrouble: trouble,
     });
     this.#people = {
+      platform: this.#platform,
+      history: this.#history,
+      receiptsDue: () => this.#engine?.receiptsDue(),
       store,
       crypto,
       sending: this.#sending,
@@ -236,18 +242,26 @@ export class QasidClient implements AsyncDisposable {
    * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
    */
   async conversation(who: string): Promise<Conversation> {
-    const contact = await findContact(this.#people, who);
-    const { sending, engine } = this.#people;
-    return new Conversation(
-      {
-        platform: this.#platform,
-        history: this.#history,
-        sending,
-        engine,
-        receiptsDue: () => this.#engine?.receiptsDue(),
-      },
-      contact,
-    );
+    return new Conversation(chatsOf(this.#people), await findContact(this.#people, who));
+  }
+
+  /**
+   * Make a group, with this account as its admin. Members hear of it when there is a connection.
+   *
+   * @throws as `conversation`, for each member; UsageError `USAGE_ARGUMENT`; GroupError `GROUP_NOT_ALLOWED`.
+   */
+  async createGroup(group: groups.NewGroup): Promise<Group> {
+    return groups.createGroup(chatsOf(this.#people), group);
+  }
+
+  /** The group with this id: `Message.peer` of its messages. @throws GroupError `GROUP_UNKNOWN` */
+  async group(id: string): Promise<Group> {
+    return groups.findGroup(chatsOf(this.#people), id);
+  }
+
+  /** Follow a link of `Group.createLink`. @throws GroupError `GROUP_LINK_INVALID`; as `conversation`. */
+  async joinGroup(link: string): Promise<groups.JoinRequest> {
+    return groups.joinGroup(chatsOf(this.#people), link);
   }
 
   /** All conversations, message requests and archived ones included, the one with the last message first. */
@@ -425,6 +439,7 @@ export class QasidClient implements AsyncDisposable {
         this.#feed.happened(happenings);
         if (happenings.some(({ kind }) => kind === 'transfer')) this.#devices.poke();
       },
+      group: (event) => this.#feed.group(event),
       trouble,
       prove: (challenge) => {
         this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
@@ -484,8 +499,4 @@ export class QasidClient implements AsyncDisposable {
     }
     return this.#engine;
   }
-}
-
-function closedError(): NetworkError {
-  return new NetworkError('NET_CLOSED', 'this client was closed');
 }

@@ -24,6 +24,7 @@ import {
 import { decodeState, type Stamp } from './content/message-state.js';
 import type { Engine, Platform } from './engine.js';
 import { sendTyping } from './ephemeral.js';
+import { isGroupId } from './groups/store.js';
 import type { History } from './history.js';
 import { replaceToken } from './sealed/tokens.js';
 import type { Sending } from './sending.js';
@@ -379,7 +380,8 @@ export class Conversation {
   /** Put receipts on the list of what is to be sent: to accepted contacts alone. */
   async #owe(batch: Batch, receipt: 'read' | 'viewed', rows: readonly MessageRow[]): Promise<void> {
     const state = await batch.conversation(this.id);
-    if (state?.settings.status !== 'accepted') return;
+    // In a group nobody is told. ATK-E12.
+    if (state?.settings.status !== 'accepted' || isGroupId(this.id)) return;
     for (const author of new Set(rows.map((row) => row.author))) {
       const ids = rows.filter((row) => row.author === author).map(({ id }) => id);
       const due = addReceipt(decodeDue(await batch.record(SPACE.receipts, author)), receipt, ids);

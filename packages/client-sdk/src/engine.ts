@@ -19,6 +19,9 @@ import type { Clock, Timer } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import { Directory } from './directory.js';
 import type { NetworkError } from './errors.js';
+import type { GroupEvent } from './groups/events.js';
+import { Groups } from './groups/groups.js';
+import { GroupStore } from './groups/store.js';
 import { Inbox } from './inbox.js';
 import { RelayLink, type Verdict } from './link.js';
 import { Outbox } from './outbox.js';
@@ -76,6 +79,7 @@ export interface EngineEvents {
   stalled(stalled: Stalled): void;
   senderVisible(account: string, cause: VisibleCause): void;
   happened(happenings: readonly Happening[]): void;
+  group(event: GroupEvent): void;
   trouble(error: unknown): void;
   /** The answer to the relay's challenge. */
   prove(challenge: ChallengeEvent): Promise<RequestOp>;
@@ -93,6 +97,7 @@ export class Engine {
   readonly post: SealedPost;
   readonly #anonymous: AnonymousLink;
   readonly #tokens: OwnTokens;
+  readonly groups: Groups;
   readonly #platform: Platform;
   readonly #events: EngineEvents;
   readonly #outbox: Outbox;
@@ -169,6 +174,19 @@ export class Engine {
     });
     const stalls = new StallWatch(this.operations, (stalled) => events.stalled(stalled));
     this.sealing = { crypto, store, operations: this.operations, self: this.#self, stalls };
+    this.groups = new Groups(
+      {
+        ...{ store, crypto, clock, dice, ask, self: this.#self, directory: this.directory },
+        groups: new GroupStore(store, crypto),
+        post: (account, parts) => this.post.send(account, parts),
+        isCaughtUp: () => this.#caughtUp,
+        pump: () => this.#outbox.pump(),
+        release: (key) => this.#inbox.releaseHeld(key),
+        happened: (happenings) => events.happened(happenings),
+        trouble: (error) => events.trouble(error),
+      },
+      (event) => events.group(event),
+    );
     this.#outbox = new Outbox({
       store,
       clock,
@@ -183,6 +201,7 @@ export class Engine {
       },
       onHeld: (row) => events.held(row),
       onTrouble: (error) => events.trouble(error),
+      deliverToGroup: (row) => this.groups.deliver(row),
     });
     this.#receipts = new Receipts({
       store,
@@ -209,8 +228,10 @@ export class Engine {
         // Another device of ours may have blocked somebody, and removed every token.
         if (remote.name === this.#self.account) this.#tendTokens();
         this.#receipts.poke();
+        if (happenings.some(({ kind }) => kind === 'signal')) this.groups.poke();
         events.happened(happenings);
       },
+      groups: this.groups,
       onTrouble: (error) => this.#trouble(error),
     });
   }
@@ -287,6 +308,7 @@ export class Engine {
     await this.#outbox.idle();
     await this.#inbox.settled();
     await this.#receipts.stop();
+    await this.groups.stop();
     await this.#upkeep?.catch(() => undefined);
     await this.#lease?.release();
     this.#lease = undefined;
@@ -357,6 +379,8 @@ export class Engine {
     if (this.link.status !== 'open') return;
     this.#caughtUp = true;
     this.#lookCaughtUp();
+    this.groups.caughtUp();
+    this.#outbox.hurry();
   }
 
   /** Rows held because the relay showed another key, while it now shows the trusted one again: let them go. */

@@ -1,5 +1,5 @@
 /**
- * Errors the SDK adds to the family of `@qasid/protocol`: the path to the relay, and accounts.
+ * Errors the SDK adds to the family of `@qasid/protocol`: the path to the relay, accounts, and groups.
  */
 import { QasidError } from '@qasid/protocol';
 
@@ -70,6 +70,24 @@ export type LinkErrorCode =
 export class LinkError extends QasidError {
   readonly code: LinkErrorCode;
   constructor(code: LinkErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Codes of {@link GroupError}. */
+export type GroupErrorCode =
+  | 'GROUP_UNKNOWN' // no such group here
+  | 'GROUP_NOT_MEMBER' // this account is not in the group
+  | 'GROUP_NOT_ALLOWED' // the role of this account does not allow it, or it makes no sense there
+  | 'GROUP_FORKED' // members disagree and a person must decide: `Group.decideFork`
+  | 'GROUP_CONTESTED' // others changed the group again and again meanwhile; try later
+  | 'GROUP_LINK_INVALID'; // not a link to a group
+
+/** A group as its members made it. */
+export class GroupError extends QasidError {
+  readonly code: GroupErrorCode;
+  constructor(code: GroupErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }

@@ -6,6 +6,7 @@ import type { ClientEvents, LogLine } from './api.js';
 import { sleep, type Clock } from './clock.js';
 import { decodeConversation } from './content/conversation-state.js';
 import type { Emitter } from './events.js';
+import type { GroupEvent } from './groups/events.js';
 import type { History } from './history.js';
 import type { ClientStore, MessageRow } from './stores/port.js';
 import type { Signal } from './signals.js';
@@ -82,6 +83,12 @@ export class Feed {
         }
       }
     }
+  }
+
+  /** Tell of groups. */
+  group(event: GroupEvent): void {
+    const { kind, ...rest } = event;
+    this.#options.emitter.emit(`group-${kind}`, rest as never);
   }
 
   async #request(peer: string): Promise<void> {

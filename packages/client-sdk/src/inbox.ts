@@ -33,6 +33,7 @@ import type { Clock, Timer } from './clock.js';
 import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
+import type { Groups } from './groups/groups.js';
 import { checkSealer, isSealed, unseal } from './sealed/certificate.js';
 import { lacksToken, tookToken } from './sealed/tokens.js';
 import type { ClientExtra, ClientStore, Contact, HeldEnvelope, NewMessage } from './stores/port.js';
@@ -68,13 +69,15 @@ export interface InboxOptions {
   onOpened(remote: Address, happenings: readonly Happening[]): void;
   /** Cannot go on: the store or the network failed. What was not acknowledged comes again. */
   onTrouble(error: unknown): void;
+  /** What belongs to groups. */
+  readonly groups: Pick<Groups, 'keepSignal' | 'open'>;
 }
 
 /** Who an envelope says it is from. Proven only by the session that opens it. */
 interface Claimed {
   readonly account: string;
   readonly device: number;
-  readonly type: 2 | 3;
+  readonly type: 2 | 3 | 7;
   readonly message: Bytes;
   /** The key that sealed it; `undefined` when the relay was told the sender. */
   readonly sealedBy: PublicKey | undefined;
@@ -197,6 +200,11 @@ export class Inbox {
     const claimed = await this.#claimed(delivery, held);
     if (claimed === undefined) return;
     try {
+      const { type } = claimed;
+      if (type === 7) {
+        await this.#openForGroup(delivery, held, claimed);
+        return;
+      }
       await this.#checkSender(claimed);
       if (claimed.sealedBy !== undefined) {
         checkSealer(await this.#options.store.loadIdentity(claimed.account), claimed.sealedBy);
@@ -205,7 +213,7 @@ export class Inbox {
       let happenings: readonly Happening[] = [];
       await this.#options.operations.decrypt(
         remote,
-        claimed.type,
+        type,
         claimed.message,
         this.#options.clock.now(),
         async ({ plaintext, remoteIdentity }) => {
@@ -249,7 +257,7 @@ export class Inbox {
         delivery.body,
         nowMs,
       );
-      if (type !== 2 && type !== 3) {
+      if (type !== 2 && type !== 3 && type !== 7) {
         throw new DecodeError('DECODE_SEALED_SENDER', `sealed message of type ${type}`);
       }
       return { ...from, type, sealedBy: identityKey };
@@ -258,6 +266,17 @@ export class Inbox {
       await this.#recordFailure(delivery, held, undefined, error);
       return undefined;
     }
+  }
+
+  /** Under a sender key: chapter 19 §6. */
+  #openForGroup(
+    delivery: Delivery,
+    held: HeldEnvelope | undefined,
+    { account, device, message }: Claimed,
+  ): Promise<void> {
+    const { clientId, body } = delivery;
+    const envelope = { account, device, message, clientId, body, waitedFor: held?.account };
+    return this.#options.groups.open(envelope, this.#done(delivery, held));
   }
 
   /**
@@ -289,6 +308,10 @@ export class Inbox {
     const entry = this.#entry(claimed, plaintext);
     const happenings = await apply(batch, entry, around);
     if (claimed.account === self.account) await noteSeen(batch, claimed.device, around.nowMs);
+    for (const happening of happenings) {
+      if (happening.kind === 'signal')
+        await this.#options.groups.keepSignal(batch, happening.entry);
+    }
     const tokens = await this.#tokensOf(claimed, entry);
     return { extra: joinExtras(batch.toExtra(), tokens), happenings };
   }

@@ -56,12 +56,29 @@ export type {
 } from './devices.js';
 export {
   AccountError,
+  GroupError,
   LinkError,
   NetworkError,
   type AccountErrorCode,
+  type GroupErrorCode,
   type LinkErrorCode,
   type NetworkErrorCode,
 } from './errors.js';
+export type {
+  GroupChanged,
+  GroupEntryInfo,
+  GroupForked,
+  GroupRequest,
+} from './groups/events.js';
+export type {
+  GroupChange,
+  GroupLink,
+  GroupPermission,
+  GroupPolicy,
+  GroupRole,
+} from './groups/entry.js';
+export type { Group, GroupInfo, GroupMember } from './groups/group.js';
+export type { JoinRequest, NewGroup } from './groups/open-group.js';
 export type {
   LinkChoices,
   LinkedDevice,

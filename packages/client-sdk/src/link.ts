@@ -485,6 +485,7 @@ export class RelayLink {
   }
 }
 
-function closedError(): NetworkError {
+/** A client that was closed. */
+export function closedError(): NetworkError {
   return new NetworkError('NET_CLOSED', 'this client was closed');
 }

@@ -58,6 +58,8 @@ export interface OutboxOptions {
   onHeld(row: OutboxRow): void;
   /** Something outside the row's power went wrong; it will be tried again. */
   onTrouble(error: unknown): void;
+  /** Send a message of a group. */
+  deliverToGroup(row: OutboxRow): Promise<void>;
 }
 
 /** Sends what lies in the store. Only the owner of the connection runs one. */
@@ -274,7 +276,7 @@ export class Outbox {
         relaxed: error === undefined,
         outboxRemoved: [row.id],
         // A copy for our other devices says nothing about the message itself.
-        ...(row.kind === 'message' && { messagesChanged: [change] }),
+        ...(hasMessage(row) && { messagesChanged: [change] }),
         ...withdrawn,
       },
     });
@@ -302,6 +304,10 @@ export class Outbox {
   async #deliver(row: OutboxRow): Promise<void> {
     if (row.kind === 'resolve') {
       await this.#options.directory.resolve(row.account ?? row.username ?? '');
+      return;
+    }
+    if (row.kind === 'group') {
+      await this.#options.deliverToGroup(row);
       return;
     }
     let { parts, account } = row;
@@ -435,12 +441,18 @@ export class Outbox {
   }
 }
 
+/** Whether a row may be that of a message in the history. */
+function hasMessage({ kind }: OutboxRow): boolean {
+  return kind === 'message' || kind === 'group';
+}
+
 /** Rows of one lane keep their order. */
 export function laneOf(row: Pick<OutboxRow, 'account' | 'username'>): string {
   return row.username ?? row.account ?? '';
 }
 
-function refusal(answer: ResponseItem): Error {
+/** What a refused send means. */
+export function refusal(answer: ResponseItem): Error {
   if (isRetryable(answer.code)) {
     return new NetworkError('NET_BUSY', `relay answers ${answer.code}`, {
       retryAfterMs: answer.retryAfterMs,

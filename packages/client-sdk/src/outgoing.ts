@@ -4,6 +4,7 @@
  */
 import { DecodeError, StateError, type Bytes, type CryptoProvider } from '@qasid/protocol';
 
+import type { PendingMessage } from './api.js';
 import {
   appendLink,
   decodeContent,
@@ -84,6 +85,18 @@ export async function begunWith(
   const settings = { ...state.settings, status: 'accepted' as const };
   await batch.setConversation(account, { ...state, settings, lastActivityMs: nowMs });
   return batch.toExtra();
+}
+
+/** Messages that the relay has not confirmed yet. */
+export async function pendingOf(store: ClientStore): Promise<readonly PendingMessage[]> {
+  const rows = await store.loadOutbox({ limit: 10_000 });
+  return rows
+    .filter(({ kind }) => kind === 'message' || kind === 'group')
+    .map(({ messageId, username, account, held }) => ({
+      id: messageId,
+      to: username ?? account ?? '',
+      held,
+    }));
 }
 
 /** Rows are sent as they were stored, also those that this version does not understand. */

@@ -5,9 +5,11 @@ import { createFingerprint, type CryptoProvider, type PublicKey } from '@qasid/p
 import { parseAccountText } from '@qasid/protocol/envelope';
 
 import type { SafetyNumber } from './api.js';
+import type { ConversationDeps } from './conversation.js';
 import { newContact } from './directory.js';
 import type { Engine } from './engine.js';
 import { AccountError } from './errors.js';
+import type { GroupApiDeps } from './groups/group.js';
 import type { Sending } from './sending.js';
 import type { ClientStore, Contact, Profile } from './stores/port.js';
 
@@ -15,7 +17,7 @@ import type { ClientStore, Contact, Profile } from './stores/port.js';
 const RESOLVE_TIMEOUT_MS = 15_000;
 
 /** What is needed of the client. */
-export interface PeopleDeps {
+export interface PeopleDeps extends ConversationDeps {
   readonly store: ClientStore;
   readonly crypto: CryptoProvider;
   readonly sending: Sending;
@@ -30,6 +32,14 @@ export async function findContact(deps: PeopleDeps, who: string): Promise<Contac
   const found = await deps.sending.resolve(who, RESOLVE_TIMEOUT_MS);
   if (found === undefined) throw deps.notInTime('the relay could not be asked');
   return found;
+}
+
+/** What conversations and groups need. @throws AccountError `ACCOUNT_NOT_REGISTERED` */
+export function chatsOf(people: PeopleDeps): GroupApiDeps {
+  people.engine();
+  const accountOf = async (who: string): Promise<string> =>
+    (await findContact(people, who)).account;
+  return { ...people, accountOf };
 }
 
 /** Throws as `QasidClient.safetyNumber`. */

@@ -4,10 +4,11 @@
  * A message to somebody we have sessions with is encrypted here and now, in any process of the profile.
  * Where a session must first be made, the content is queued and the connection's owner encrypts it.
  */
-import { QasidError, toHex, UsageError, type Bytes } from '@qasid/protocol';
+import { toHex, UsageError, type Bytes } from '@qasid/protocol';
 
 import type { PendingMessage, SentMessage } from './api.js';
 import { sleep } from './clock.js';
+import { untilCommitted } from './committed.js';
 import {
   CONTENT_ID_BYTES,
   decodeContent,
@@ -21,9 +22,11 @@ import { saysTheSame } from './content/same-shape.js';
 import { identityChanged, isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
+import { encodePacket } from './groups/packet.js';
+import { isGroupId } from './groups/store.js';
 import type { History } from './history.js';
 import { errorOfCode, laneOf } from './outbox.js';
-import { makeLink } from './outgoing.js';
+import { makeLink, pendingOf } from './outgoing.js';
 import {
   copyContent,
   devicesOf,
@@ -47,9 +50,6 @@ const FOLLOW_RETRY_MS = 1_000;
 
 /** Bytes that a link, a timer and a delivery token add to a content, at most. */
 const AROUND_BYTES = 512;
-
-/** Tries of a commit that other writers get ahead of. */
-const COMMIT_TRIES = 32;
 
 /** What the fates of messages are told to. */
 export interface SendingEvents {
@@ -176,14 +176,7 @@ export class Sending {
 
   /** Messages the relay has not confirmed yet. */
   async pending(): Promise<readonly PendingMessage[]> {
-    const rows = await this.#platform.store.loadOutbox({ limit: 10_000 });
-    return rows
-      .filter(({ kind }) => kind === 'message')
-      .map(({ messageId, username, account, held }) => ({
-        id: messageId,
-        to: username ?? account ?? '',
-        held,
-      }));
+    return pendingOf(this.#platform.store);
   }
 
   /** Let the connection's owner find out who somebody is. `undefined` when that takes too long. */
@@ -203,12 +196,12 @@ export class Sending {
 
   /** This process sent a row, or gave it up. */
   settled(row: OutboxRow, error: Error | undefined): void {
-    if (row.kind === 'message' || row.kind === 'change') this.#settle(row.messageId, error);
+    if (isMessage(row)) this.#settle(row.messageId, error);
   }
 
   /** A row waits for a person: whoever waits for the row must not wait with it. */
   held(row: OutboxRow): void {
-    if (row.kind !== 'message' && row.kind !== 'change') return;
+    if (!isMessage(row)) return;
     this.#waiting.get(row.messageId)?.reject(errorOfCode('TRUST_IDENTITY_CHANGED'));
     this.#waiting.delete(row.messageId);
   }
@@ -253,7 +246,8 @@ export class Sending {
     to: string,
     draft: Draft,
   ): Promise<{ readonly confirmed: Promise<void>; readonly known: boolean }> {
-    const contact = await engine.directory.known(to);
+    const isGroup = isGroupId(to);
+    const contact = isGroup ? undefined : await engine.directory.known(to);
     if (contact?.offeredIdentity !== undefined) throw identityChanged(contact.offeredIdentity);
     const id = toHex(draft.id);
     const confirmed = this.#await(id);
@@ -264,7 +258,7 @@ export class Sending {
       throw error;
     }
     void this.#follow();
-    return { confirmed, known: contact !== undefined };
+    return { confirmed, known: isGroup || contact !== undefined };
   }
 
   async #storeOnce(
@@ -274,6 +268,10 @@ export class Sending {
     draft: Draft,
   ): Promise<void> {
     const { store } = this.#platform;
+    if (isGroupId(to)) {
+      await this.#storeForGroup(engine, to, draft);
+      return;
+    }
     const timer = draft.timer ?? (await this.#timerOf(contact));
     const giving = contact && (await engine.giving(contact.account));
     const core = encodeContent({
@@ -292,6 +290,28 @@ export class Sending {
     const history = await this.#applied(engine, contact, to, core);
     const row = queued(kind, toHex(draft.id), contact ?? addressee(to), core);
     await store.commit({ extra: joinExtras(history, given, { outboxAdded: [row] }) });
+  }
+
+  /** A message of a group waits for the connection's owner, who knows then who is in the group. */
+  async #storeForGroup(engine: Engine, to: string, draft: Draft): Promise<void> {
+    const { id, at: sentAtMs, body } = draft;
+    const context = await engine.groups.contextToSend(to);
+    const core = encodeContent({ id, sentAtMs, body, ...context });
+    const { account, device } = engine.sealing.self;
+    const history = await this.#appliedIn(engine, {
+      peer: to,
+      author: account,
+      device,
+      content: decodeContent(core),
+      bytes: core,
+      arrived: false,
+    });
+    const row: Omit<OutboxRow, 'id'> = {
+      ...queued('group', toHex(id), { account: undefined, username: to }, encodePacket(core)),
+      // Not in the way of what goes to single accounts.
+      parts: [],
+    };
+    await this.#platform.store.commit({ extra: joinExtras(history, { outboxAdded: [row] }) });
   }
 
   /** The timer that a message of this conversation carries. */
@@ -358,20 +378,24 @@ export class Sending {
     to: string,
     core: Bytes,
   ): Promise<ClientExtra> {
-    const { store, crypto, clock } = this.#platform;
-    const { self } = engine.sealing;
-    const batch = new Batch(store);
-    const entry: Entry = {
+    const { account, device } = engine.sealing.self;
+    return this.#appliedIn(engine, {
       peer: contact?.account ?? '',
-      author: self.account,
-      device: self.device,
+      author: account,
+      device,
       content: decodeContent(core),
       bytes: core,
       arrived: false,
       peerName: contact?.username ?? (to === '' ? undefined : to),
-    };
+    });
+  }
+
+  async #appliedIn(engine: Engine, entry: Entry): Promise<ClientExtra> {
+    const { store, crypto, clock } = this.#platform;
+    const { self } = engine.sealing;
+    const batch = new Batch(store);
     const around = { crypto, self, nowMs: clock.now() };
-    if (contact === undefined) showUnresolved(batch, entry, around);
+    if (entry.peer === '') showUnresolved(batch, entry, around);
     else await apply(batch, entry, around);
     return batch.toExtra();
   }
@@ -426,6 +450,11 @@ export class Sending {
   }
 }
 
+/** Whether somebody may wait for a row. */
+function isMessage({ kind }: OutboxRow): boolean {
+  return kind === 'message' || kind === 'change' || kind === 'group';
+}
+
 /** Who a name means, as far as it is known. */
 function addressee(to: string): Pick<OutboxRow, 'account' | 'username'> {
   return isAccountText(to)
@@ -449,7 +478,7 @@ function queued(
     content,
     parts: undefined,
     held: false,
-    copied: kind === 'sync' || kind === 'receipt' || kind === 'resolve',
+    copied: kind !== 'message' && kind !== 'change',
   };
 }
 
@@ -467,18 +496,5 @@ function checkContent({ id, at, body, timer }: Draft): void {
   }
   if (!saysTheSame(body, decoded)) {
     throw new UsageError('USAGE_ARGUMENT', 'a member of the content has a wrong type');
-  }
-}
-
-/** Try again when the store says that something changed between reading and writing. */
-async function untilCommitted<Result>(task: () => Promise<Result>): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await task();
-    } catch (error) {
-      const code = error instanceof QasidError ? error.code : undefined;
-      const conflict = code === 'STORE_CONFLICT' || code === 'STATE_CONFLICT';
-      if (!conflict || attempt >= COMMIT_TRIES) throw error;
-    }
   }
 }

@@ -51,8 +51,9 @@ export function encodeContent(content: Content): Bytes {
     writer.bytes(FIELD.timer, new ProtoWriter(16).uint32(1, seconds).uint32(2, version).finish());
   }
   if (group !== undefined) {
-    const { id, epoch, head } = group;
+    const { id, epoch, head, version } = group;
     const context = new ProtoWriter(96).bytes(1, id).uint64(2, epoch).bytes(3, head);
+    if (version > 0) context.uint32(4, version);
     writer.bytes(FIELD.group, context.finish());
   }
   if (delivery !== undefined) {
@@ -131,11 +132,12 @@ function decodeTimer(encoded: Uint8Array): Timer {
 }
 
 function decodeGroup(encoded: Uint8Array): GroupContext {
-  const fields = new Fields(encoded, { 1: 'bytes', 2: 'number', 3: 'bytes' });
+  const fields = new Fields(encoded, { 1: 'bytes', 2: 'number', 3: 'bytes', 4: 'number' });
   return {
     id: fields.bytes(1, HASH_BYTES),
     epoch: fields.number(2, Number.MAX_SAFE_INTEGER),
     head: fields.bytes(3, HASH_BYTES),
+    version: fields.number(4, 0xffff_ffff),
   };
 }
 

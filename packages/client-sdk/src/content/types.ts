@@ -289,6 +289,8 @@ export interface GroupContext {
   readonly epoch: number;
   /** Hash of the newest change the sender has, 32 bytes. */
   readonly head: Bytes;
+  /** Version of the state after it. */
+  readonly version: number;
 }
 
 /** Place of a content in the chain of its sender's device. Section 5 of the chapter. */

@@ -86,8 +86,10 @@ export interface OutboxPart {
 /**
  * What an outbox row is for. `message` has a history row, `change` is about one that was sent before,
  * `receipt` and `sync` belong to none. `resolve` sends nothing: it asks the connection's owner who someone is.
+ * `group` is a message, or a change of one, for a group, whose id stands for the user name; `signal` is what
+ * devices tell each other about groups.
  */
-export type OutboxKind = 'message' | 'sync' | 'resolve' | 'change' | 'receipt';
+export type OutboxKind = 'message' | 'sync' | 'resolve' | 'change' | 'receipt' | 'group' | 'signal';
 
 /** Something that must reach the relay. Deleted once it has. */
 export interface OutboxRow {

@@ -34,7 +34,15 @@ import type {
 const ROW_VERSION = 1;
 
 const REGISTRATIONS: readonly Registration[] = ['local', 'asked', 'registered'];
-const OUTBOX_KINDS: readonly OutboxKind[] = ['message', 'sync', 'resolve', 'change', 'receipt'];
+const OUTBOX_KINDS: readonly OutboxKind[] = [
+  'message',
+  'sync',
+  'resolve',
+  'change',
+  'receipt',
+  'group',
+  'signal',
+];
 const DIRECTIONS: readonly Direction[] = ['sent', 'received'];
 const STATUSES: readonly MessageStatus[] = ['pending', 'confirmed', 'failed', 'received'];
 const KINDS: readonly MessageKind[] = [

@@ -40,7 +40,7 @@ export function isShown(content: Content): boolean {
 
 /** Whether a content takes a place in the chain of its device. */
 export function isLinked(content: Content): boolean {
-  return !['receipt', 'typing', 'sync', 'sent', 'call'].includes(content.body.kind);
+  return !['receipt', 'typing', 'sync', 'sent', 'call', 'group'].includes(content.body.kind);
 }
 
 /** Take one content into the history. */
@@ -57,7 +57,8 @@ export async function apply(
   if (chain.repeat) return happenings;
   const before = await batch.conversation(peer);
   // What a blocked account writes leaves its place in the chain and nothing else.
-  if (!own && before?.settings.status === 'blocked') return happenings;
+  const isGroup = content.body.kind === 'group';
+  if (!own && !isGroup && before?.settings.status === 'blocked') return happenings;
   if (content.body.kind === 'sync') {
     if (own) happenings.push(...(await applySync(batch, entry, content.body, around)));
     return happenings;
@@ -156,7 +157,8 @@ async function show(
     // Among what was read already: it was not.
     await batch.setConversation(peer, { ...conversation, readThrough: { place, seq: 0 } });
   }
-  if (conversation.settings.status !== 'accepted') return;
+  // Between two accounts alone: a thousand members would answer each message a thousand times. ATK-E12.
+  if (conversation.settings.status !== 'accepted' || peer !== author) return;
   const due = decodeDue(await batch.record(SPACE.receipts, author));
   await batch.setRecord(SPACE.receipts, author, encodeDue(addReceipt(due, 'delivered', [row.id])));
 }

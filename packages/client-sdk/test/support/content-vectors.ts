@@ -293,7 +293,7 @@ export function contentVectors(): Map<string, string> {
     { kind: 'text', text: 'x' },
     {
       timer: { seconds: 3_600, version: 2 },
-      group: { id: bytes(32, 1), epoch: 7, head: bytes(32, 2) },
+      group: { id: bytes(32, 1), epoch: 7, head: bytes(32, 2), version: 9 },
     },
   );
   const encoded = encodeContent(around);

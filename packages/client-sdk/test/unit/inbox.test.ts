@@ -60,6 +60,7 @@ function workshop(decrypt?: () => void) {
       return true;
     },
     onHeld: () => undefined,
+    groups: { keepSignal: async () => undefined, open: async () => undefined },
     onTrouble: (error) => troubles.push(error),
   });
   const deliver = (seq: number, fill: number): void =>

@@ -12,8 +12,8 @@ import type { AccountId } from './mailbox.js';
 
 /** One encrypted message with its sender. */
 export interface Envelope {
-  /** 2: message of a session. 3: prekey message. As compatible peers number them. */
-  readonly type: 2 | 3;
+  /** 2: message of a session. 3: prekey message. 7: sender-key message. As compatible peers number them. */
+  readonly type: 2 | 3 | 7;
   readonly senderAccount: AccountId;
   /** 1 to 127. */
   readonly senderDevice: number;
@@ -63,7 +63,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
     else reader.skip();
   }
   if (version !== ENVELOPE_VERSION) throw badFrame(`envelope version ${version}`);
-  if (type !== 2 && type !== 3) throw badFrame(`envelope type ${type}`);
+  if (type !== 2 && type !== 3 && type !== 7) throw badFrame(`envelope type ${type}`);
   return {
     type,
     senderAccount: required(senderAccount, 'sender account'),

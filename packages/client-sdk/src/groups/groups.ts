@@ -1,0 +1,485 @@
+/**
+ * 19 Groups. The groups of one account while it is connected: signals, what is missing, what is due.
+ *
+ * Signals are stored in the commit that opens their message, and dealt with afterwards, one after the other: that
+ * may need the relay, and a crash in between costs nothing.
+ */
+import {
+  QasidError,
+  StoreError,
+  fromHex,
+  samePublicBytes,
+  toHex,
+  type Bytes,
+} from '@qasid/protocol';
+
+import type { Timer } from '../clock.js';
+import { untilCommitted } from '../committed.js';
+import { AccountError, GroupError, NetworkError } from '../errors.js';
+import type { OutboxRow, RecordChange, RecordRow } from '../stores/port.js';
+import { Batch } from '../timeline/batch.js';
+import type { Entry } from '../timeline/types.js';
+import { headOf } from './chain.js';
+import { changeGroup, readRecord, settlePending, type MakeChanges } from './changing.js';
+import { answerWant, takeDistribution, type Sender } from './distributions.js';
+import type { GroupChange } from './entry.js';
+import type { GroupChanged, GroupEvent } from './events.js';
+import { checkMaySend, FanOut } from './fan-out.js';
+import { headWant, openGroupMessage, type GroupEnvelope } from './incoming.js';
+import {
+  ASK_AFTER_MS,
+  ASK_AGAIN_MS,
+  STRANGE_SIGNALS_MAX,
+  STRANGE_SIGNAL_AGE_MAX_MS,
+  WANTS_MAX,
+  WANT_AGE_MAX_MS,
+} from './limits.js';
+import { tokenHash } from './link.js';
+import { contextOf } from './shared.js';
+import { decodeSignal, type GroupSignal, type WantSignal } from './signals.js';
+import { groupName, signalContent, signalRow, type GroupDeps } from './store.js';
+import {
+  GROUP_SPACE,
+  decodeTodo,
+  decodeWant,
+  encodeTodo,
+  encodeWant,
+  secretOf,
+  type Todo,
+} from './stored.js';
+import { adoptEntries, takeWelcome } from './taking.js';
+
+/** How long to stay away when the relay or the store refused a signal's work. */
+const RETRY_MS = 2_000;
+
+/** Who renews a spent epoch first: up to so many milliseconds for each member, and at most. */
+const RENEW_PER_MEMBER_MS = 100;
+const RENEW_MAX_MS = 60_000;
+
+/** What became of a signal. */
+type Fate = 'done' | 'strange';
+
+/** Groups of one engine. */
+export class Groups {
+  readonly deps: GroupDeps;
+  readonly #fanOut: FanOut;
+  readonly #timers = new Map<string, Timer>();
+  /** When somebody was last answered, by who and what. In memory: it bounds work, not truth. */
+  readonly #answered = new Map<string, number>();
+  #draining: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+  readonly #running = new Set<Promise<void>>();
+
+  /** @param deps - `tell` is called after what is due of an event was arranged here. */
+  constructor(deps: Omit<GroupDeps, 'tell'>, tell: (event: GroupEvent) => void) {
+    this.deps = {
+      ...deps,
+      tell: (event) => {
+        tell(event);
+        if (event.kind === 'changed') this.#changed(event);
+      },
+    };
+    this.#fanOut = new FanOut(this.deps);
+  }
+
+  /** Keep a signal with the commit that opened its message. */
+  async keepSignal(batch: Batch, entry: Entry): Promise<void> {
+    const { content, author: account, device } = entry;
+    if (content.body.kind !== 'group') return;
+    const signal = content.body.data;
+    const key = `${account}/${device}/${toHex(content.id)}`;
+    const value = encodeTodo({ account, device, atMs: this.deps.clock.now(), signal });
+    await batch.setRecord(GROUP_SPACE.todo, key, value);
+  }
+
+  /** Open a message under a sender key. Throws as `openGroupMessage`. */
+  async open(envelope: GroupEnvelope, done: Parameters<typeof openGroupMessage>[2]): Promise<void> {
+    // A key that is on the list of things to do is as good as here. What waited is opened from that very list.
+    if (envelope.waitedFor === undefined) await this.#draining;
+    const happenings = await openGroupMessage(this.deps, envelope, done);
+    this.deps.happened(happenings);
+    this.#schedule('ask', ASK_AFTER_MS, () => this.#ask());
+  }
+
+  /** Send a row of the outbox. Throws as `FanOut.deliver`. */
+  deliver(row: OutboxRow): Promise<void> {
+    return this.#fanOut.deliver(row);
+  }
+
+  /** Change a group. Throws as `changeGroup`. */
+  change(id: string, make: MakeChanges): ReturnType<typeof changeGroup> {
+    return changeGroup(this.deps, id, make);
+  }
+
+  /**
+   * What a message that is written now says of its group.
+   *
+   * @throws GroupError when this account may not write there; AccountError `ACCOUNT_BLOCKED`.
+   */
+  async contextToSend(id: string): Promise<ReturnType<typeof contextOf>> {
+    const stored = await this.deps.groups.load(id);
+    if (stored === undefined) throw new GroupError('GROUP_UNKNOWN', 'no such group here');
+    const head = headOf(stored.data.chain);
+    checkMaySend(head, this.deps.self.account);
+    const chat = await new Batch(this.deps.store).conversation(id);
+    if (chat?.settings.status === 'blocked') {
+      throw new AccountError('ACCOUNT_BLOCKED', 'this group is blocked: unblock it to write');
+    }
+    return contextOf(head);
+  }
+
+  /** There may be signals to deal with. */
+  poke(): void {
+    if (this.#stopped) return;
+    if (this.#draining !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#draining = this.#drain().finally(() => {
+      this.#draining = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      this.poke();
+    });
+  }
+
+  /** Everything that waited at the relay is here: see what the records say. */
+  caughtUp(): void {
+    this.poke();
+    this.#run(async () => {
+      for (const id of await this.deps.groups.ids()) await this.#check(id);
+      await this.#ask();
+    });
+  }
+
+  /** A group has no record yet: make it, now or when there is a connection. */
+  recordDue(id: string): void {
+    if (this.deps.isCaughtUp()) this.#run(() => this.#check(id));
+  }
+
+  /** Do no more. What is not done stays in the store. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    await this.#draining;
+    await Promise.all([...this.#running]);
+  }
+
+  async #check(id: string): Promise<void> {
+    await settlePending(this.deps, id);
+    const stored = await this.deps.groups.load(id);
+    if (stored === undefined) return;
+    await readRecord(this.deps, id);
+    this.#renewLater(id);
+  }
+
+  /** Something in the background; a lost connection is no trouble, the next one does it again. */
+  #run(task: () => Promise<void>): void {
+    if (this.#stopped) return;
+    const running = task()
+      .catch((error: unknown) => {
+        const ordinary = error instanceof NetworkError && error.code !== 'NET_REFUSED';
+        if (!ordinary && !this.#stopped) this.deps.trouble(error);
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  #schedule(name: string, ms: number, task: () => Promise<void>): void {
+    if (this.#stopped || this.#timers.has(name)) return;
+    const timer = this.deps.clock.after(ms, () => {
+      this.#timers.delete(name);
+      this.#run(task);
+    });
+    this.#timers.set(name, timer);
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      const strange: RecordRow[] = [];
+      for (const row of await this.deps.store.loadRecords(GROUP_SPACE.todo)) {
+        if (this.#stopped) return;
+        if ((await this.#deal(row)) === 'strange') strange.push(row);
+      }
+      // Strangers may fill no more than this.
+      for (const row of strange.slice(0, -STRANGE_SIGNALS_MAX)) await this.#remove(row);
+    } catch (error) {
+      if (this.#stopped) return;
+      const ordinary = error instanceof NetworkError && error.code !== 'NET_REFUSED';
+      if (!ordinary) this.deps.trouble(error);
+      this.#schedule('retry', RETRY_MS, async () => this.poke());
+    }
+  }
+
+  async #deal(row: RecordRow): Promise<Fate> {
+    const todo = decodeTodo(row.value);
+    try {
+      if ((await this.#take(todo)) === 'strange') {
+        const ageMs = this.deps.clock.now() - todo.atMs;
+        if (ageMs < STRANGE_SIGNAL_AGE_MAX_MS) return 'strange';
+      }
+    } catch (error) {
+      const later =
+        error instanceof StoreError ||
+        (error instanceof NetworkError && error.code !== 'NET_REFUSED');
+      if (later || !(error instanceof QasidError)) throw error;
+      this.deps.trouble(error);
+    }
+    await this.#remove(row);
+    return 'done';
+  }
+
+  async #remove({ key, version }: RecordRow): Promise<void> {
+    const change: RecordChange = {
+      space: GROUP_SPACE.todo,
+      key,
+      value: undefined,
+      expectedVersion: version,
+    };
+    await this.deps.store.commit({ extra: { records: [change] } });
+  }
+
+  async #take(todo: Todo): Promise<Fate> {
+    const signal = decodeSignal(todo.signal);
+    const { body, groupId } = signal;
+    const id = groupName(groupId);
+    const known = await this.deps.groups.load(id);
+    switch (body.kind) {
+      case 'welcome': {
+        if (groupName(body.state.groupId) !== id) return 'done';
+        const fate = await takeWelcome(this.deps, todo.account, body);
+        if (fate === 'request') this.deps.happened([{ kind: 'request', peer: id }]);
+        // What came before it.
+        if (fate !== 'known') this.#again = true;
+        return 'done';
+      }
+      case 'entries': {
+        if (known === undefined) return this.#strange(todo, id);
+        const { isAhead } = await adoptEntries(this.deps, id, body.entries, body.secret);
+        if (isAhead) await this.#want(headWant(id), todo, id);
+        return 'done';
+      }
+      case 'distribution': {
+        if (known === undefined) return this.#strange(todo, id);
+        const name = await takeDistribution(this.deps, todo, id, body);
+        await this.#satisfied(name);
+        return 'done';
+      }
+      case 'want':
+        await this.#answer(todo, signal, body);
+        return 'done';
+      case 'join':
+        if (known !== undefined) await this.#join(todo, id, body.token);
+        return 'done';
+    }
+  }
+
+  /** A signal of a group that is not known here: its welcome is under way, or went to another device. */
+  async #strange(todo: Todo, id: string): Promise<Fate> {
+    await this.#want(headWant(id), todo, id);
+    return 'strange';
+  }
+
+  /** Remember that something is missing; it is asked for when it does not come by itself. */
+  async #want(name: string, { account, device }: Sender, group: string): Promise<void> {
+    const { store, clock } = this.deps;
+    await untilCommitted(async () => {
+      if ((await store.loadRecord(GROUP_SPACE.wants, name)) !== undefined) return;
+      if ((await store.loadRecords(GROUP_SPACE.wants)).length >= WANTS_MAX) return;
+      const want = { account, device, group, sinceMs: clock.now(), askedAtMs: 0, count: 0 };
+      const change = { space: GROUP_SPACE.wants, key: name, value: encodeWant(want) };
+      await store.commit({ extra: { records: [{ ...change, expectedVersion: 0 }] } });
+    });
+    this.#schedule('ask', ASK_AFTER_MS, () => this.#ask());
+  }
+
+  /** What envelopes waited for may be here. Those that need more go on waiting. */
+  async #satisfied(name: string): Promise<void> {
+    if ((await this.deps.store.loadRecord(GROUP_SPACE.wants, name)) === undefined) return;
+    await this.deps.release(name);
+    if ((await this.deps.store.loadHeld(name)).length === 0) await this.#forget(name);
+  }
+
+  async #forget(name: string): Promise<void> {
+    const { store } = this.deps;
+    await untilCommitted(async () => {
+      const found = await store.loadRecord(GROUP_SPACE.wants, name);
+      if (found === undefined) return;
+      const { key, version } = found;
+      const change = { space: GROUP_SPACE.wants, key, value: undefined, expectedVersion: version };
+      await store.commit({ extra: { records: [change] } });
+    });
+  }
+
+  /** Ask for what is missing: after a while, and then once an hour. ATK-E12. */
+  async #ask(): Promise<void> {
+    const { store, clock, groups } = this.deps;
+    const rows = await store.loadRecords(GROUP_SPACE.wants);
+    for (const { key, value, version } of rows) {
+      const want = decodeWant(value);
+      const nowMs = clock.now();
+      if (nowMs - want.sinceMs >= WANT_AGE_MAX_MS) {
+        // What nobody waits for any more is told as lost.
+        await this.#forget(key);
+        await this.deps.release(key);
+        continue;
+      }
+      if (nowMs - want.sinceMs < ASK_AFTER_MS) continue;
+      if (want.askedAtMs > 0 && nowMs - want.askedAtMs < ASK_AGAIN_MS) continue;
+      const [what, id] = key.split(':');
+      const stored = want.group === '' ? undefined : await groups.load(want.group);
+      const head = stored && headOf(stored.data.chain).hash;
+      const bytes = fromHex(id ?? '');
+      const body: WantSignal = {
+        kind: 'want',
+        distribution: what === 'key' ? bytes : undefined,
+        have: head === undefined ? undefined : fromHex(head),
+      };
+      const groupId = fromHex(want.group) ?? new Uint8Array(0);
+      const content = signalContent(this.deps, {
+        groupId: groupId.length === 32 ? groupId : new Uint8Array(32),
+        body,
+      });
+      const asked = encodeWant({ ...want, askedAtMs: nowMs });
+      await store.commit({
+        extra: {
+          records: [{ space: GROUP_SPACE.wants, key, value: asked, expectedVersion: version }],
+          outboxAdded: [signalRow(want.account, content)],
+        },
+      });
+      this.deps.pump();
+    }
+    if (rows.length > 0) this.#schedule('ask-again', ASK_AGAIN_MS, () => this.#ask());
+    const isYoung = rows.some(({ value }) => decodeWant(value).askedAtMs === 0);
+    if (isYoung) this.#schedule('ask', ASK_AFTER_MS, () => this.#ask());
+  }
+
+  /** Members get what they lack; whoever was removed gets the entries that say so. */
+  async #answer(sender: Sender, { groupId }: GroupSignal, want: WantSignal): Promise<void> {
+    const { groups, store, clock } = this.deps;
+    const { account, device } = sender;
+    const what = want.distribution === undefined ? groupName(groupId) : toHex(want.distribution);
+    const name = `${account}/${device}/${what}`;
+    const nowMs = clock.now();
+    const lastMs = this.#answered.get(name) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs - lastMs < ASK_AGAIN_MS / 2) return;
+    if (this.#answered.size >= ANSWERED_MAX) this.#answered.clear();
+    this.#answered.set(name, nowMs);
+    if (want.distribution !== undefined) {
+      await answerWant(this.deps, sender, want.distribution);
+      return;
+    }
+    const stored = await groups.load(groupName(groupId));
+    if (stored === undefined) return;
+    const { chain } = stored.data;
+    const head = headOf(chain);
+    const isMember = head.state.members.has(account);
+    const wasMember = chain.line.some(({ state }) => state.members.has(account));
+    // ATK-E11: knowing a group's id is worth nothing.
+    if (!isMember && !wasMember) return;
+    const secret = isMember ? secretOf(stored.data, head.state) : undefined;
+    const at =
+      want.have && chain.line.findIndex(({ hash }) => hash === toHex(want.have ?? groupId));
+    const isNew = want.have === undefined;
+    const line = at === undefined ? [] : chain.line.slice(at + 1);
+    if (isNew && secret === undefined) return;
+    const content = signalContent(this.deps, {
+      groupId,
+      body:
+        isNew && secret !== undefined
+          ? { kind: 'welcome', entry: head.signed, state: head.state, secret }
+          : { kind: 'entries', entries: line.map(({ signed }) => signed), secret },
+    });
+    await store.commit({ extra: { outboxAdded: [signalRow(account, content)] } });
+    this.deps.pump();
+  }
+
+  /** Somebody followed a link of ours. A wrong token gets no answer. ATK-E13. */
+  async #join({ account }: Sender, id: string, token: Bytes): Promise<void> {
+    const { groups, crypto, store, self } = this.deps;
+    const stored = await groups.load(id);
+    const state = stored && headOf(stored.data.chain).state;
+    const hash = tokenHash(crypto, token);
+    const link = state?.link;
+    const isMeant =
+      link !== undefined && link.maker === self.account && samePublicBytes(link.tokenHash, hash);
+    if (!isMeant || state === undefined || state.members.has(account)) return;
+    if (link.usesMax > 0 && state.linkUses >= link.usesMax) return;
+    if (!link.needsApproval) {
+      await this.#mayFail(
+        this.change(id, (now) => {
+          const same = now.link !== undefined && samePublicBytes(now.link.tokenHash, hash);
+          return same && !now.members.has(account) ? [joining(account)] : undefined;
+        }),
+      );
+      return;
+    }
+    const key = `${id}/${account}`;
+    if ((await store.loadRecord(GROUP_SPACE.requests, key)) !== undefined) return;
+    const change = { space: GROUP_SPACE.requests, key, value: token, expectedVersion: 0 };
+    await store.commit({ extra: { records: [change] } });
+    this.deps.tell({ kind: 'request', group: id, account });
+  }
+
+  /** What follows from a change, here. */
+  #changed({ group, undone, isMember }: GroupChanged): void {
+    this.#run(async () => {
+      await this.#satisfied(headWant(group));
+      if (!isMember) return;
+      this.#renewLater(group);
+      // §4.4: what others were quicker than is made again, if it still makes sense.
+      for (const { author, changes } of undone) {
+        if (author === this.deps.self.account) await this.#makeAgain(group, changes);
+      }
+    });
+  }
+
+  async #makeAgain(group: string, changes: readonly GroupChange[]): Promise<void> {
+    const wanted = changes.filter(({ kind }) => kind !== 'epoch');
+    if (wanted.length === 0) return;
+    await this.#mayFail(this.change(group, (state) => stillWanted(state.members, wanted)));
+  }
+
+  async #mayFail(change: Promise<unknown>): Promise<void> {
+    try {
+      await change;
+    } catch (error) {
+      if (!(error instanceof GroupError)) throw error;
+    }
+  }
+
+  /** Somebody left and knows the secret: whoever is first begins a new epoch. */
+  #renewLater(id: string): void {
+    this.#run(async () => {
+      const stored = await this.deps.groups.load(id);
+      if (stored === undefined || stored.data.chain.fork !== undefined) return;
+      const { state } = headOf(stored.data.chain);
+      if (!state.isEpochSpent || !state.members.has(this.deps.self.account)) return;
+      const most = Math.min(RENEW_MAX_MS, state.members.size * RENEW_PER_MEMBER_MS);
+      this.#schedule(`renew:${id}`, this.deps.dice() * most, async () => {
+        await this.#mayFail(this.change(id, (now) => (now.isEpochSpent ? [] : undefined)));
+      });
+    });
+  }
+}
+
+/** Answers remembered. */
+const ANSWERED_MAX = 4_096;
+
+function joining(account: string): GroupChange {
+  return { kind: 'add', account, role: 'member', byLink: true };
+}
+
+/** Changes of an undone entry that others did not make meanwhile. */
+function stillWanted(
+  members: ReadonlyMap<string, unknown>,
+  changes: readonly GroupChange[],
+): readonly GroupChange[] | undefined {
+  const left = changes.filter((change) => {
+    if (change.kind === 'add') return !members.has(change.account);
+    if (change.kind === 'remove' || change.kind === 'role') return members.has(change.account);
+    return true;
+  });
+  return left.length === 0 ? undefined : left;
+}
