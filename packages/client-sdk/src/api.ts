@@ -6,6 +6,8 @@ import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 import type { Clock } from './clock.js';
 import type { ConnectionStatus } from './connection.js';
 import type { AppBody, ContactBody, LocationBody, PollBody, TextBody } from './content/index.js';
+import type { MessageDocument } from './documents/document.js';
+import type { FileAccess } from './documents/source.js';
 import type { GroupChanged, GroupForked, GroupRequest } from './groups/events.js';
 import type { DevicesChange } from './linking/device-changes.js';
 import type { TransferProgress } from './linking/transfers.js';
@@ -33,6 +35,10 @@ export interface ClientOptions {
   readonly random?: () => number;
   /** Opens sockets; default: the browser's WebSocket, the `ws` package in Node. */
   readonly socket?: Dial;
+  /** Speaks HTTP with the relay, for documents; default: the platform's `fetch`. */
+  readonly fetch?: typeof fetch;
+  /** Reads and writes files, for uploads that go on after a restart and for `saveTo`; default: the platform's. */
+  readonly files?: FileAccess;
   /** Connect at once and stay connected; default true. */
   readonly connect?: boolean;
   /** Which receipts to send to accepted contacts; default both. Nobody else ever gets one. */
@@ -140,6 +146,8 @@ export interface Message extends MessageKey {
   readonly body: MessageBody | undefined;
   /** Content of an unknown kind, as it came. */
   readonly raw: Uint8Array | undefined;
+  /** Documents. Nothing of them is fetched until you ask. Empty when deleted or to be viewed once. */
+  readonly attachments: readonly MessageDocument[];
   readonly quote: QuotedMessage | undefined;
   readonly reactions: readonly ReactionGroup[];
   /** One for each option; empty when it is no poll. */

@@ -19,6 +19,8 @@ import { Becoming } from './becoming.js';
 import type { ConnectionStatus } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Devices } from './devices.js';
+import type { Documents } from './documents/documents.js';
+import { documentsOf } from './documents/wiring.js';
 import { Engine, type Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import { Emitter } from './events.js';
@@ -30,6 +32,7 @@ import { History } from './history.js';
 import { closedError } from './link.js';
 import { relayOf, type LinkOptions } from './linking/join-account.js';
 import { noteRemoved } from './linking/removed.js';
+import type { ViewDeps } from './message-view.js';
 import { errorOfCode } from './outbox.js';
 import { chatsOf, findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { type RegisterOptions, Registrar } from './registrar.js';
@@ -53,6 +56,8 @@ export class QasidClient implements AsyncDisposable {
   readonly #emitter = new Emitter<ClientEvents>();
   /** Messages that are not history: chapter 14. Calls are built on it. */
   readonly signals: Signals;
+  /** Documents on their way up, and documents to open. */
+  readonly documents: Documents;
   readonly #history: History;
   readonly #sending: Sending;
   readonly #registrar: Registrar;
@@ -72,7 +77,8 @@ export class QasidClient implements AsyncDisposable {
     const { store, crypto, clock } = this.#platform;
     this.#log = options.log;
     this.#autoConnect = options.connect ?? true;
-    this.#history = new History({ store, crypto }, clock, () => this.#profile);
+    const view: ViewDeps = { store, crypto, open: (one) => this.documents.open(one) };
+    this.#history = new History(view, clock, () => this.#profile);
     this.#registrar = new Registrar(this.#platform);
     this.#sending = new Sending(this.#platform, this.#history, {
       confirmed: (id) => this.#emitter.emit('confirmed', { id }),
@@ -114,6 +120,13 @@ export class QasidClient implements AsyncDisposable {
       onRemoved: (peer, ids) => this.#emitter.emit('message-removed', { peer, ids }),
       onTrouble: trouble,
     });
+    this.documents = documentsOf(options, {
+      platform: this.#platform,
+      history: this.#history,
+      sending: this.#sending,
+      engine: () => this.#engine,
+      trouble,
+    });
     this.#people = {
       platform: this.#platform,
       history: this.#history,
@@ -121,6 +134,7 @@ export class QasidClient implements AsyncDisposable {
       store,
       crypto,
       sending: this.#sending,
+      documents: this.documents,
       engine: () => this.#requireEngine(),
       notInTime: (what) => this.#notInTime(what),
     };
@@ -427,6 +441,7 @@ export class QasidClient implements AsyncDisposable {
         if (this.#closing !== undefined) return;
         this.#registrar.status(status, problem);
         this.#history.poke();
+        if (status === 'open') this.documents.poke();
         this.#note('status', problem === undefined ? status : `${status} ${problem.code}`);
         this.#emitter.emit('status', status);
         if (status === 'open') this.#devices.poke();
@@ -458,6 +473,7 @@ export class QasidClient implements AsyncDisposable {
 
   async #shutDown(): Promise<void> {
     await this.#registrar.close();
+    this.documents.halt();
     await this.#devices.close();
     try {
       await this.#engine?.stop();
@@ -465,6 +481,7 @@ export class QasidClient implements AsyncDisposable {
       this.#feed.close();
       await this.#expiry.stop();
       this.#history.close();
+      await this.documents.stopped();
       this.#sending.close();
       this.#emitter.emit('status', 'closed');
       await this.#platform.store.close();

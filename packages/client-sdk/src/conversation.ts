@@ -22,6 +22,9 @@ import {
   type TextBody,
 } from './content/index.js';
 import { decodeState, type Stamp } from './content/message-state.js';
+import type { Documents, UploadOptions } from './documents/documents.js';
+import type { FileInput } from './documents/source.js';
+import type { Upload } from './documents/upload.js';
 import type { Engine, Platform } from './engine.js';
 import { sendTyping } from './ephemeral.js';
 import { isGroupId } from './groups/store.js';
@@ -54,11 +57,18 @@ export interface TextInput {
   readonly viewOnce?: boolean;
 }
 
+/** One to 32 documents, with what may come with them. */
+export interface DocumentInput extends Omit<TextInput, 'text' | 'attachments'> {
+  readonly file: FileInput | readonly FileInput[];
+  readonly caption?: string;
+}
+
 /** What a conversation needs of its client. */
 export interface ConversationDeps {
   readonly platform: Platform;
   readonly history: History;
   readonly sending: Sending;
+  readonly documents: Documents;
   engine(): Engine;
   /** Receipts may be due. */
   receiptsDue(): void;
@@ -85,13 +95,34 @@ export class Conversation {
   }
 
   /**
-   * Send a text. Resolves when it is durable here; see `SentMessage.confirmed`. Accepts a message request.
+   * Send a text, or documents. Resolves when it is durable here; see `SentMessage.confirmed`. Documents are at the
+   * relay by then: see `upload` for those that take long. Accepts a message request.
    *
    * @throws UsageError `USAGE_ARGUMENT` for ranges outside the text, or an answer to a message that is not
-   * here; AccountError `ACCOUNT_BLOCKED`; as `QasidClient.send`.
+   * here; AccountError `ACCOUNT_BLOCKED`; as `QasidClient.send`, and for documents as `Upload.sent`.
    */
-  async send(input: string | TextInput): Promise<SentMessage> {
+  async send(
+    input: string | TextInput | DocumentInput,
+    options: UploadOptions = {},
+  ): Promise<SentMessage> {
+    if (typeof input === 'object' && input !== null && 'file' in input) {
+      return (await this.upload(input, options)).sent;
+    }
     return this.#send(await this.#textBody(typeof input === 'string' ? { text: input } : input));
+  }
+
+  /**
+   * Begin to send documents: encrypted as they are read, in constant memory. Goes on after an outage by itself, and
+   * after a restart with `documents.resume`.
+   *
+   * @throws UsageError; LimitError `LIMIT_FILE_SIZE`, `LIMIT_ENVELOPE_SIZE`; AccountError `ACCOUNT_BLOCKED`,
+   *   `ACCOUNT_NOT_REGISTERED`; StoreError.
+   */
+  async upload(input: DocumentInput, options: UploadOptions = {}): Promise<Upload> {
+    this.#deps.engine();
+    const { file, caption, ...rest } = input;
+    const body = await this.#textBody({ ...rest, text: caption ?? '' });
+    return this.#deps.documents.begin(this.id, body, [file].flat() as FileInput[], options);
   }
 
   /** Send a contact card. */
@@ -150,10 +181,14 @@ export class Conversation {
     return this.#send({ kind: 'edit', target: refOf(row).id, text: whole }, { afterMs });
   }
 
-  /** Take a message of ours back on all devices of both sides. @throws UsageError when it is not ours. */
+  /**
+   * Take a message of ours back on all devices of both sides, and documents that this device uploaded for it from the
+   * relay. @throws UsageError when it is not ours.
+   */
   async delete(message: MessageKey): Promise<SentMessage> {
     const row = await this.#own(message);
-    return this.#send({ kind: 'delete', target: refOf(row).id });
+    const extra = await this.#deps.documents.withdrawn(row);
+    return this.#send({ kind: 'delete', target: refOf(row).id }, { extra });
   }
 
   /** Remove messages here and on our other devices. The other side keeps them. */

@@ -1,5 +1,5 @@
 /**
- * Errors the SDK adds to the family of `@qasid/protocol`: the path to the relay, accounts, and groups.
+ * Errors the SDK adds to the family of `@qasid/protocol`: the path to the relay, accounts, groups, and documents.
  */
 import { QasidError } from '@qasid/protocol';
 
@@ -88,6 +88,23 @@ export type GroupErrorCode =
 export class GroupError extends QasidError {
   readonly code: GroupErrorCode;
   constructor(code: GroupErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Codes of {@link DocumentError}. */
+export type DocumentErrorCode =
+  | 'DOCUMENT_CANCELLED' // the upload or download was cancelled; nothing of it is left
+  | 'DOCUMENT_CHANGED' // the file is not the one whose upload began
+  | 'DOCUMENT_NOT_GIVEN' // an upload from before a restart needs its file again
+  | 'DOCUMENT_GONE' // the relay does not have it: expired, deleted, or never whole
+  | 'DOCUMENT_UNSUPPORTED'; // this relay keeps no documents
+
+/** A document on its way up or down. */
+export class DocumentError extends QasidError {
+  readonly code: DocumentErrorCode;
+  constructor(code: DocumentErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }

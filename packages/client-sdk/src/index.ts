@@ -4,7 +4,7 @@
  * Runs in browsers and in Node. What differs between them is loaded by `QasidClient.open` and lies behind `#platform`.
  */
 export { QasidClient } from './client.js';
-export type { Conversation, TextInput } from './conversation.js';
+export type { Conversation, DocumentInput, TextInput } from './conversation.js';
 export type {
   ClientEvents,
   ClientOptions,
@@ -54,12 +54,21 @@ export type {
   Devices,
   LinkingOptions,
 } from './devices.js';
+export type { MessageDocument, DocumentOptions, DocumentProgress } from './documents/document.js';
+export type { Documents, PendingUpload, UploadOptions } from './documents/documents.js';
+export { FILE_NAME_BYTES_MAX, safeFileName, safeMediaType } from './documents/file-name.js';
+export { DOCUMENT_BYTES_MAX } from './documents/limits.js';
+export { describeFile } from './documents/source.js';
+export type { DocumentSource, FileAccess, FileInput } from './documents/source.js';
+export type { Upload } from './documents/upload.js';
 export {
   AccountError,
+  DocumentError,
   GroupError,
   LinkError,
   NetworkError,
   type AccountErrorCode,
+  type DocumentErrorCode,
   type GroupErrorCode,
   type LinkErrorCode,
   type NetworkErrorCode,

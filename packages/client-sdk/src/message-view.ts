@@ -14,8 +14,9 @@ import type {
 } from './api.js';
 import { samePublicBytes } from '@qasid/protocol';
 import type { ConversationState } from './content/conversation-state.js';
-import { contentDigest, type Quote } from './content/index.js';
+import { contentDigest, type Attachment, type Quote } from './content/index.js';
 import { decodeState, type MessageState } from './content/message-state.js';
+import type { MessageDocument } from './documents/document.js';
 import type { DevicesChange } from './linking/device-changes.js';
 import type { ClientStore, MessageRow } from './stores/port.js';
 import { bodyOf } from './timeline/changes.js';
@@ -25,6 +26,8 @@ import { idText } from './timeline/ids.js';
 export interface ViewDeps {
   readonly store: ClientStore;
   readonly crypto: Pick<CryptoProvider, 'sha256'>;
+  /** A document for people. */
+  open(attachment: Attachment): MessageDocument;
 }
 
 /** A history row as a program sees it. */
@@ -38,7 +41,7 @@ export async function viewMessage(
   const original = bodyNow(row, state);
   const viewOnce = viewOnceOf(row, state);
   const body = viewOnce === undefined ? original : undefined;
-  const quote = body?.kind === 'text' ? body.quote : undefined;
+  const { quote, attachments = [] } = body?.kind === 'text' ? body : {};
   return {
     seq: row.seq,
     place: row.place,
@@ -50,6 +53,7 @@ export async function viewMessage(
     text: row.text,
     body,
     raw: row.kind === 'unknown' ? row.raw : undefined,
+    attachments: attachments.map((attachment) => deps.open(attachment)),
     quote: quote && (await viewQuote(deps, row, quote)),
     reactions: reactionsOf(state),
     results: body?.kind === 'poll' ? resultsOf(body.options, state) : [],

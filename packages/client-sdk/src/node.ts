@@ -3,11 +3,12 @@
  */
 import { QasidClient } from './client.js';
 import type { ClientOptions } from './api.js';
+import { fileFromPath, nodeFiles } from './documents/node-files.js';
 import { inspectStore, takeLock } from './stores/sqlite-file.js';
 import { SqliteStore } from './stores/sqlite.js';
 import { nodeDial } from './transport/node-socket.js';
 
-export { SqliteStore, inspectStore, nodeDial, takeLock };
+export { fileFromPath, inspectStore, nodeDial, nodeFiles, SqliteStore, takeLock };
 export type { SqliteStoreOptions } from './stores/sqlite-file.js';
 
 /** How to open a client in Node. */

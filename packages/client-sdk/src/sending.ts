@@ -70,6 +70,16 @@ interface Draft {
   readonly at: number;
   /** A new one; the conversation's otherwise. */
   readonly timer: Timer | undefined;
+  /** Committed with the message. */
+  readonly extra: ClientExtra;
+}
+
+/** How a content is sent. */
+export interface SendOptions {
+  readonly timer?: Timer;
+  readonly afterMs?: number | undefined;
+  readonly id?: Bytes;
+  readonly extra?: ClientExtra;
 }
 
 /** Sends messages of one client. */
@@ -109,24 +119,23 @@ export class Sending {
    *
    * @param options.timer - A new timer for the conversation.
    * @param options.afterMs - Time of the change that this one replaces: it must be later to count.
+   * @param options.id - Content id, where it was chosen before.
+   * @param options.extra - Committed with the message, or not at all.
    */
-  async send(
-    to: string,
-    body: ContentBody,
-    options: { readonly timer?: Timer; readonly afterMs?: number | undefined } = {},
-  ): Promise<SentMessage> {
+  async send(to: string, body: ContentBody, options: SendOptions = {}): Promise<SentMessage> {
     const engine = this.#requireEngine();
-    const { timer, afterMs = 0 } = options;
+    const { timer, afterMs = 0, extra = {} } = options;
     // Rises also within a millisecond, and when the clock was set back: two edits have an order.
     const next = Math.max(this.#platform.clock.now(), this.#lastAtMs + 1);
     this.#lastAtMs = next;
     // A change that was far ahead moves its own successors, not every message.
     const at = Math.max(next, afterMs + 1);
     const draft: Draft = {
-      id: this.#platform.crypto.randomBytes(CONTENT_ID_BYTES),
+      id: options.id ?? this.#platform.crypto.randomBytes(CONTENT_ID_BYTES),
       body,
       at,
       timer,
+      extra,
     };
     // Refuses what nobody could read or no envelope holds, before anything is stored.
     checkContent(draft);
@@ -136,6 +145,12 @@ export class Sending {
     engine.pump();
     if (!known) await this.#awaitName(engine, id);
     return { id, to, at, confirmed };
+  }
+
+  /** Refuse what `send` would refuse of a content. @throws UsageError, LimitError */
+  checkBody(body: ContentBody): void {
+    const id = new Uint8Array(CONTENT_ID_BYTES);
+    checkContent({ id, body, at: this.#platform.clock.now(), timer: undefined, extra: {} });
   }
 
   /**
@@ -281,15 +296,15 @@ export class Sending {
       ...(timer && { timer }),
       ...(giving && { delivery: giving.delivery }),
     });
-    const given = giving ? { records: [giving.record] } : {};
+    const extra = joinExtras(draft.extra, giving ? { records: [giving.record] } : {});
     const kind = isShown(decodeContent(core)) ? ('message' as const) : ('change' as const);
     if (contact !== undefined && (await this.#canSeal(engine, contact))) {
-      await this.#storeSealed(engine, contact, kind, core, given);
+      await this.#storeSealed(engine, contact, kind, core, extra);
       return;
     }
     const history = await this.#applied(engine, contact, to, core);
     const row = queued(kind, toHex(draft.id), contact ?? addressee(to), core);
-    await store.commit({ extra: joinExtras(history, given, { outboxAdded: [row] }) });
+    await store.commit({ extra: joinExtras(history, extra, { outboxAdded: [row] }) });
   }
 
   /** A message of a group waits for the connection's owner, who knows then who is in the group. */
@@ -342,7 +357,7 @@ export class Sending {
     contact: Contact,
     kind: 'message' | 'change',
     core: Bytes,
-    given: ClientExtra,
+    extra: ClientExtra,
   ): Promise<void> {
     const { store, crypto, clock } = this.#platform;
     const { sealing } = engine;
@@ -367,7 +382,7 @@ export class Sending {
         copied: true,
       }));
       const history = await this.#applied(engine, contact, '', core);
-      return joinExtras(history, given, link.extra, { outboxAdded });
+      return joinExtras(history, extra, link.extra, { outboxAdded });
     });
   }
 

@@ -39,15 +39,19 @@ export interface AttachmentPointer {
   readonly chunkBytes?: number;
 }
 
+/** Largest plaintext whose blob is no larger than 2 GiB, which is what a relay takes. */
+export const ATTACHMENT_PLAINTEXT_MAX: number = 2 ** 31 - IV_BYTES - BLOCK - MAC_BYTES;
+
 /**
  * Size of a plaintext after padding: a step of 5 % above it, at least 541, so that the blob's length tells
- * little of the file.
+ * little of the file. The last step ends at 2 GiB of blob.
  *
  * Source: 17 §3.
  */
 export function paddedAttachmentBytes(size: number): number {
   const step = Math.ceil(Math.log(Math.max(size, 1)) / Math.log(1.05));
-  return Math.max(541, Math.floor(1.05 ** step), size);
+  const wanted = Math.min(Math.floor(1.05 ** step), ATTACHMENT_PLAINTEXT_MAX);
+  return Math.max(541, wanted, size);
 }
 
 /** Bytes of the blob for a plaintext of `size` bytes. */
@@ -70,6 +74,8 @@ export interface AttachmentEncryption {
  *
  * @param key - 64 fresh random bytes; becomes part of the pointer.
  * @param iv - 16 fresh random bytes.
+ * @param chunkBytes - Bytes behind which there is a MAC each. Larger: a shorter pointer, and more that the reader
+ *   holds back; default: what peers use.
  * @throws UsageError `USAGE_LENGTH` for key or IV; later, as the stream's error, when the plaintext is not
  *   `size` bytes long.
  *
@@ -80,13 +86,13 @@ export function encryptAttachment(
   key: Bytes,
   iv: Uint8Array,
   size: number,
+  chunkBytes: number = incrementalMacChunkBytes(attachmentBlobBytes(size)),
 ): AttachmentEncryption {
   checkKey(key);
   if (iv.length !== IV_BYTES) {
     throw new UsageError('USAGE_LENGTH', `attachment IV of ${iv.length} bytes, expected 16`);
   }
   const blobBytes = attachmentBlobBytes(size);
-  const chunkBytes = incrementalMacChunkBytes(blobBytes);
   const cipher = streams.cbcEncrypt(key.subarray(0, 32), iv);
   const mac = streams.hmacSha256(key.subarray(32));
   const digest = streams.sha256();

@@ -142,7 +142,9 @@ export type LimitErrorCode =
   | 'LIMIT_ENVELOPE_SIZE'
   | 'LIMIT_RATE'
   | 'LIMIT_MAILBOX_FULL'
-  | 'LIMIT_BUSY';
+  | 'LIMIT_BUSY'
+  | 'LIMIT_FILE_SIZE'
+  | 'LIMIT_QUOTA';
 
 /** Too much of something. Back off; `retryAfterMs` says how long when that is known. */
 export class LimitError extends QasidError {

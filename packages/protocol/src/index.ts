@@ -154,6 +154,7 @@ export { streams as defaultStreams } from '#streams';
 export type { CbcStream, DigestStream, StreamProvider } from './crypto/streams.js';
 export {
   ATTACHMENT_KEY_BYTES,
+  ATTACHMENT_PLAINTEXT_MAX,
   attachmentBlobBytes,
   decryptAttachment,
   encryptAttachment,

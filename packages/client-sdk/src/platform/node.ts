@@ -7,6 +7,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
+import { nodeFiles } from '../documents/node-files.js';
 import type { PlatformParts } from './types.js';
 
 /** Folder of a profile: `sdk/NAME` in `QASID_HOME`, or in `~/.qasid`. Beside what the CLI keeps there. */
@@ -18,6 +19,7 @@ export function profileDirectory(profile: string): string {
 
 /** Node. */
 export const platform: PlatformParts = {
+  files: nodeFiles,
   async openStore(profile, passphrase) {
     const { SqliteStore } = await import('../stores/sqlite.js');
     return SqliteStore.open({ directory: profileDirectory(profile), passphrase });

@@ -21,8 +21,9 @@ export interface OpenedOptions extends ClientOptions {
  *
  * @throws UsageError `USAGE_ARGUMENT`; StoreError as the platform's store.
  */
-export async function openPlatform(options: ClientOptions): Promise<OpenedOptions> {
-  checkRelay(options.relay);
+export async function openPlatform(given: ClientOptions): Promise<OpenedOptions> {
+  checkRelay(given.relay);
+  const options = { ...(platform.files && { files: platform.files }), ...given };
   const { profile, passphrase } = options;
   if (options.store !== undefined) {
     if (profile !== undefined || passphrase !== undefined) {

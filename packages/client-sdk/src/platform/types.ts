@@ -1,6 +1,7 @@
 /**
  * What differs between the places the SDK runs in: where a profile is kept, and how a socket is opened.
  */
+import type { FileAccess } from '../documents/source.js';
 import type { ClientStore } from '../stores/port.js';
 import type { Dial } from '../transport/port.js';
 
@@ -15,4 +16,6 @@ export interface PlatformParts {
   openStore(profile: string, passphrase: string | undefined): Promise<ClientStore>;
   /** How to open sockets here. */
   dial(): Promise<Dial>;
+  /** Its files, where there are any. */
+  readonly files?: FileAccess;
 }

@@ -45,6 +45,15 @@ export const SPACE = {
   token: 'token',
   /** Which of our tokens an account has, by account. */
   given: 'token-given',
+  /** Messages whose documents are being uploaded, by content id. */
+  upload: 'upload',
+  /** What deletes blobs of ours, by blob id. */
+  blob: 'blob',
+  /** Blobs to delete, by blob id. */
+  blobDrop: 'blob-drop',
+  /** Questions about blobs for the process that is connected, and its answers. */
+  blobAsk: 'blob-ask',
+  blobAnswer: 'blob-answer',
   /** What was done to a store once. */
   meta: 'meta',
 } as const;

@@ -23,7 +23,10 @@ async function scene() {
   const look = async (sent: Sent) => {
     const row = (await bob.rows(ALICE)).find(({ id }) => id === sent.id)!;
     const sender = { account: row.author, username: undefined, device: row.device };
-    return viewMessage({ store: bob.store, crypto: defaultCrypto }, row, sender, false);
+    const open = () => {
+      throw new Error('no documents here');
+    };
+    return viewMessage({ store: bob.store, crypto: defaultCrypto, open }, row, sender, false);
   };
   return { bob, alice, alice2, own, eve, hers, his, look };
 }
