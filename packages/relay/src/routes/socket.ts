@@ -70,12 +70,13 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     if (this.#state.kind === 'closing') return;
     this.#services.context.metrics.receivedBytes += frame.length;
     try {
+      const nowMs = this.#services.context.clock.monotonicMs();
       for (const item of decodeFrame(frame)) {
         if (item.kind !== 'request') {
           this.close('BAD_FRAME');
           return;
         }
-        this.#request(item);
+        this.#request(item, nowMs);
         if (this.#isClosing()) return;
       }
     } catch (error) {
@@ -127,11 +128,10 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     this.close(reason);
   }
 
-  #request(item: RequestItem): void {
+  #request(item: RequestItem, nowMs: number): void {
     const { id, op } = item;
-    const { clock, log } = this.#services.context;
-    log.write('trace', 'REQUEST', { code: op.kind });
-    const admission = admit(this.#state, op, clock.monotonicMs());
+    this.#services.context.log.write('trace', 'REQUEST', { code: op.kind });
+    const admission = admit(this.#state, op, nowMs);
     switch (admission.kind) {
       case 'close':
         this.close(admission.reason);
@@ -180,8 +180,8 @@ export class ClientConnection implements SocketHandler, DeliverySink {
       return;
     }
     if (op.kind === 'send') {
-      this.#send(id, op.parts.length, bytesOf(op.parts), () =>
-        this.#services.mailboxes.send(state, op),
+      this.#send(id, op.parts.length, bytesOf(op.parts), (answer) =>
+        this.#services.mailboxes.send(state, op, answer),
       );
       return;
     }
@@ -200,10 +200,14 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     const key = this.#addressKey;
     switch (op.kind) {
       case 'send':
-        this.#send(id, op.parts.length, bytesOf(op.parts), () => anonymous.send(key, op));
+        this.#send(id, op.parts.length, bytesOf(op.parts), (answer) =>
+          this.#whenDone(anonymous.send(key, op), answer),
+        );
         return;
       case 'sendMany':
-        this.#send(id, op.targets.length, op.message.length, () => anonymous.sendMany(key, op));
+        this.#send(id, op.targets.length, op.message.length, (answer) =>
+          this.#whenDone(anonymous.sendMany(key, op), answer),
+        );
         return;
       case 'takePrekeys':
         this.#answerLater(id, anonymous.takePrekeys(key, op));
@@ -282,7 +286,12 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     }
   }
 
-  #send(id: number, count: number, bytes: number, send: () => Promise<Reply>): void {
+  #send(
+    id: number,
+    count: number,
+    bytes: number,
+    send: (answer: (reply: Reply) => void) => void,
+  ): void {
     const { config } = this.#services.context;
     const parts = Math.max(1, count);
     const limit = { parts: config.creditParts, bytes: config.creditBytes };
@@ -298,28 +307,29 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     }
     this.#inFlight.parts += parts;
     this.#inFlight.bytes += bytes;
-    const done = send().finally(() => {
+    send((reply) => {
       this.#inFlight.parts -= parts;
       this.#inFlight.bytes -= bytes;
+      this.#services.context.metrics.send(reply.code);
+      this.#answer(id, reply);
     });
-    this.#answerLater(id, done, true);
   }
 
-  #answerLater(id: number, reply: Promise<Reply>, isSend = false): void {
-    const { metrics } = this.#services.context;
-    reply.then(
-      (answer) => {
-        if (isSend) metrics.send(answer.code);
-        if (answer.code === 'BUSY') metrics.busy('queue');
-        this.#reply(id, answer);
-      },
-      (error: unknown) => {
-        const errorClass = error instanceof Error ? error.name : 'unknown';
-        this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
-        if (isSend) metrics.send('UNAVAILABLE');
-        this.#reply(id, refused('UNAVAILABLE', 5_000));
-      },
-    );
+  #answerLater(id: number, reply: Promise<Reply>): void {
+    this.#whenDone(reply, (answer) => this.#answer(id, answer));
+  }
+
+  #answer(id: number, reply: Reply): void {
+    if (reply.code === 'BUSY') this.#services.context.metrics.busy('queue');
+    this.#reply(id, reply);
+  }
+
+  #whenDone(reply: Promise<Reply>, answer: (reply: Reply) => void): void {
+    reply.then(answer, (error: unknown) => {
+      const errorClass = error instanceof Error ? error.name : 'unknown';
+      this.#services.context.log.write('error', 'REQUEST_FAULT', { errorClass });
+      answer(refused('UNAVAILABLE', 5_000));
+    });
   }
 
   /** Two devices that share nothing with the relay but a random number. */

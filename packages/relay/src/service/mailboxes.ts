@@ -50,16 +50,23 @@ export class Mailboxes {
     this.sweeper = new Sweeper({ clock, log, everyMs: SWEEP_EVERY_MS, slice: () => this.#sweep() });
   }
 
-  /** Store the parts of a send, all or none; the answer `CONFIRMED` means that they are durable. */
-  async send(who: Authorised, op: SendRequest): Promise<Reply> {
-    // Up to `submit` nothing is awaited: sends of one socket are committed in the order they came.
+  /**
+   * Store the parts of a send, all or none; the answer `CONFIRMED` means that they are durable.
+   *
+   * On the path of every message: `answer` is called once, perhaps at once, and there is no promise.
+   */
+  send(who: Authorised, op: SendRequest, answer: (reply: Reply) => void): void {
+    // The commit queue has it when this returns: sends of one socket are committed in the order they came.
     const early =
       this.refuse(op.parts) ?? this.#limitSender(who) ?? this.limitInbound(op.dest, op.parts);
-    if (early !== undefined) return early;
-    const exclude = samePublicBytes(op.dest, who.account) ? who.device : undefined;
+    if (early !== undefined) {
+      answer(early);
+      return;
+    }
+    const isOwn = samePublicBytes(op.dest, who.account);
     const { dest, parts, ephemeral, urgent, ttlSeconds } = op;
     const posting = { dest, sender: who.mailbox, parts, ephemeral, urgent, ttlSeconds };
-    return this.post(exclude === undefined ? posting : { ...posting, exclude });
+    this.#post(isOwn ? { ...posting, exclude: who.device } : posting, answer);
   }
 
   /** What stands in the way of bodies of these sizes, whoever sends them to whomever. */
@@ -85,13 +92,20 @@ export class Mailboxes {
   }
 
   /** Store, or hand to those who are online; nothing is awaited before the commit queue has it. */
-  async post(posting: Posting): Promise<Reply> {
-    if (posting.ephemeral) return this.#postEphemeral(posting);
-    try {
-      return replyTo(await this.#context.writer.submit(this.#toWrite(posting)));
-    } catch (error) {
-      return storeRefusal(this.#context, error);
+  post(posting: Posting): Promise<Reply> {
+    return new Promise((resolve) => this.#post(posting, resolve));
+  }
+
+  #post(posting: Posting, answer: (reply: Reply) => void): void {
+    if (posting.ephemeral) {
+      void this.#postEphemeral(posting).then(answer);
+      return;
     }
+    this.#context.writer.enqueue(
+      this.#toWrite(posting),
+      (result) => answer(replyTo(result)),
+      (error) => answer(storeRefusal(this.#context, error)),
+    );
   }
 
   /** Many in one transaction, each judged for itself; the answers are in their order. */
@@ -116,7 +130,7 @@ export class Mailboxes {
     if (through > 0 || also.length > 0) {
       const write = { kind: 'ack', mailbox: delivery.mailbox, through, also } as const;
       // Refused by a store that failed: the envelopes come again.
-      this.#context.writer.submit(write).catch(() => undefined);
+      this.#context.writer.enqueue(write, nothing, nothing);
     }
     return CONFIRMED;
   }
@@ -242,6 +256,10 @@ export class Mailboxes {
     this.#context.metrics.swept += deleted;
     return { deleted, isFull: nextSeq !== undefined };
   }
+}
+
+function nothing(): void {
+  // Nobody waits for it.
 }
 
 function replyTo(result: WriteResults['append']): Reply {

@@ -29,8 +29,8 @@ interface Pending {
   readonly write: Write;
   readonly parts: number;
   readonly bytes: number;
-  readonly resolve: (result: WriteResults[Write['kind']]) => void;
-  readonly reject: (error: StoreError) => void;
+  readonly done: (result: WriteResults[Write['kind']]) => void;
+  readonly failed: (error: StoreError) => void;
 }
 
 /** The queue in front of a store. */
@@ -42,6 +42,8 @@ export class GroupCommit {
   #start = 0;
   #queuedParts = 0;
   #queuedBytes = 0;
+  /** Queued changes that are no acknowledgements. */
+  #queuedOthers = 0;
   /** When the oldest change in the queue came. */
   #waitingSinceMs = 0;
   #isRunning = false;
@@ -73,22 +75,33 @@ export class GroupCommit {
 
   /** Resolves when `write` is durable. @throws StoreError when it is certain that it never will be. */
   submit<W extends Write>(write: W): Promise<ResultOf<W>> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise<ResultOf<W>>((resolve, reject) => {
-      const { parts, bytes } = sizeOf(write);
-      if (this.#start === this.#queue.length) this.#waitingSinceMs = this.#clock.monotonicMs();
-      this.#queue.push({
-        write,
-        parts,
-        bytes,
-        // The store answers a write with the result of its kind.
-        resolve: resolve as Pending['resolve'],
-        reject,
-      });
-      this.#queuedParts += parts;
-      this.#queuedBytes += bytes;
-      this.#schedule(write.kind === 'ack');
-    });
+    return new Promise<ResultOf<W>>((resolve, reject) => this.enqueue(write, resolve, reject));
+  }
+
+  /**
+   * The same without a promise, for what there is one of for every message.
+   *
+   * @param done - Called when `write` is durable, after the hook.
+   * @param failed - Called when it is certain that it never will be, perhaps at once.
+   */
+  enqueue<W extends Write>(
+    write: W,
+    done: (result: ResultOf<W>) => void,
+    failed: (error: StoreError) => void,
+  ): void {
+    if (this.#failure !== undefined) {
+      failed(this.#failure);
+      return;
+    }
+    const { parts, bytes } = sizeOf(write);
+    if (this.#start === this.#queue.length) this.#waitingSinceMs = this.#clock.monotonicMs();
+    const isAck = write.kind === 'ack';
+    if (!isAck) this.#queuedOthers++;
+    // The store answers a write with the result of its kind.
+    this.#queue.push({ write, parts, bytes, done: done as Pending['done'], failed });
+    this.#queuedParts += parts;
+    this.#queuedBytes += bytes;
+    this.#schedule(isAck);
   }
 
   /** Resolves when nothing is queued or running. */
@@ -103,7 +116,7 @@ export class GroupCommit {
   /** Nothing more is written: the state of the store is unknown. */
   poison(error: StoreError): void {
     this.#failure = error;
-    for (const pending of this.#takeAll()) pending.reject(error);
+    for (const pending of this.#takeAll()) this.#fail(pending, error);
   }
 
   #schedule(isAck: boolean): void {
@@ -145,10 +158,7 @@ export class GroupCommit {
       const doneMs = this.#clock.monotonicMs();
       this.#hooks.batch?.(batch.length, doneMs - startedMs, doneMs - sinceMs);
       if (this.#start < this.#queue.length) {
-        const isAckOnly = this.#queue.every(
-          ({ write }, index) => index < this.#start || write.kind === 'ack',
-        );
-        this.#schedule(isAckOnly && this.#idle.length === 0);
+        this.#schedule(this.#queuedOthers === 0 && this.#idle.length === 0);
       } else this.#settleIdle();
     });
   }
@@ -170,11 +180,8 @@ export class GroupCommit {
     }
     for (const [index, pending] of batch.entries()) {
       const result = results[index];
-      if (result === undefined) pending.reject(new StoreError('STORE_FAILED', 'no result'));
-      else {
-        this.#announce(pending.write, result);
-        pending.resolve(result);
-      }
+      if (result === undefined) this.#fail(pending, new StoreError('STORE_FAILED', 'no result'));
+      else this.#announce(pending, result);
     }
   }
 
@@ -190,10 +197,19 @@ export class GroupCommit {
     };
   }
 
+  #announce(pending: Pending, result: WriteResults[Write['kind']]): void {
+    this.#guard(() => this.#hooks.durable?.(pending.write, result));
+    this.#guard(() => pending.done(result));
+  }
+
+  #fail(pending: Pending, error: StoreError): void {
+    this.#guard(() => pending.failed(error));
+  }
+
   /** What listeners do wrong is not a failed commit: it must neither repeat the batch nor stop the queue. */
-  #announce(write: Write, result: WriteResults[Write['kind']]): void {
+  #guard(tell: () => void): void {
     try {
-      this.#hooks.durable?.(write, result);
+      tell();
     } catch (error) {
       this.#hooks.fault?.(error);
     }
@@ -205,7 +221,7 @@ export class GroupCommit {
    */
   async #retryInParts(batch: readonly Pending[], failure: StoreError): Promise<void> {
     if (this.#failure !== undefined || batch.length === 1) {
-      for (const pending of batch) pending.reject(this.#failure ?? failure);
+      for (const pending of batch) this.#fail(pending, this.#failure ?? failure);
       return;
     }
     const isFreeing = ({ write }: Pending): boolean => FREEING.has(write.kind);
@@ -217,7 +233,7 @@ export class GroupCommit {
       return;
     }
     if (failure.code === 'STORE_FULL') {
-      for (const pending of batch) pending.reject(failure);
+      for (const pending of batch) this.#fail(pending, failure);
       return;
     }
     for (const pending of batch) await this.#commit([pending]);
@@ -235,12 +251,14 @@ export class GroupCommit {
       if (end > this.#start && isOver) break;
       parts += pending.parts;
       bytes += pending.bytes;
+      if (pending.write.kind !== 'ack') this.#queuedOthers--;
       end++;
     }
     const batch = this.#queue.slice(this.#start, end);
     this.#start = end;
-    if (this.#start === this.#queue.length) {
-      this.#queue = [];
+    // What was taken is let go now and then: the queue may not be empty for a long time.
+    if (this.#start === this.#queue.length || this.#start >= BATCH_PARTS_MAX) {
+      this.#queue = this.#queue.slice(this.#start);
       this.#start = 0;
     }
     this.#queuedParts -= parts;
@@ -255,6 +273,7 @@ export class GroupCommit {
     this.#start = 0;
     this.#queuedParts = 0;
     this.#queuedBytes = 0;
+    this.#queuedOthers = 0;
     return all;
   }
 

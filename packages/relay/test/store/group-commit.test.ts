@@ -182,3 +182,35 @@ t.test('a failure is told, and tried again in parts, in order', async (t) => {
   };
   await t.rejects(writer.submit(letter()), { code: 'STORE_FAILED' });
 });
+
+t.test('without a promise: once, in order, and nobody who throws stops the others', async (t) => {
+  const { store, clock, letter } = await queue();
+  const heard: string[] = [];
+  const faults: unknown[] = [];
+  const writer = new GroupCommit(store, clock, {
+    durable: () => void heard.push('hook'),
+    fault: (error) => faults.push(error),
+  });
+  const failed = (error: StoreError): void => void heard.push(error.code);
+  const broken = new Error('a listener');
+  const throws = (): void => {
+    throw broken;
+  };
+  writer.enqueue(letter(), throws, failed);
+  writer.enqueue(letter(), () => heard.push('done'), failed);
+  t.strictSame(heard, [], 'nothing is said before it is durable');
+  await writer.flushed();
+  t.strictSame(heard.splice(0), ['hook', 'hook', 'done']);
+  t.strictSame(faults, [broken]);
+  const go = hold(store);
+  writer.enqueue(letter(), () => heard.push('done'), failed);
+  await settle();
+  writer.enqueue(letter(), () => heard.push('never'), failed);
+  writer.poison(new StoreError('STORE_FAILED', 'gone'));
+  t.strictSame(heard.splice(0), ['STORE_FAILED'], 'what was queued');
+  writer.enqueue(letter(), () => heard.push('never'), failed);
+  t.strictSame(heard.splice(0), ['STORE_FAILED'], 'what comes later, at once');
+  go();
+  await writer.flushed();
+  t.strictSame(heard, ['hook', 'done'], 'what was on its way');
+});
