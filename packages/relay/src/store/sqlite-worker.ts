@@ -9,11 +9,14 @@ import { FatalStoreError } from './port.js';
 import { type EngineOptions, type OpenReport, SqliteEngine } from './sqlite-engine.js';
 import { RelayError, type RelayErrorCode } from '../errors.js';
 import { storeError } from './sqlite-open.js';
+import { packResults, unpackMail } from './worker-mail.js';
 
 /** What can be asked of the worker. */
 export type WorkerCall =
   /** `isEager`: answer `placed` before the commit is durable, where that is safe. */
   | { readonly method: 'commit'; readonly writes: readonly Write[]; readonly isEager: boolean }
+  /** The same for what is packed by worker-mail.ts. */
+  | { readonly method: 'commitMail'; readonly mail: ArrayBuffer; readonly isEager: boolean }
   | { readonly method: 'account'; readonly account: Parameters<SqliteEngine['account']>[0] }
   | { readonly method: 'lookup'; readonly username: string }
   | { readonly method: 'read'; readonly args: Parameters<SqliteEngine['read']> }
@@ -46,11 +49,15 @@ export type WorkerReply =
       readonly message: string;
       readonly hint: string;
     }
-  | { readonly kind: 'placed'; readonly id: number; readonly results: Results }
+  | { readonly kind: 'placed'; readonly id: number; readonly results: Results | Float64Array }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failure'; readonly id: number; readonly failure: WorkerFailure };
 
 type Results = ReturnType<SqliteEngine['commit']>;
+
+function packed(results: Results): Results | Float64Array {
+  return packResults(results) ?? results;
+}
 
 function perform(
   engine: SqliteEngine,
@@ -60,6 +67,8 @@ function perform(
   switch (call.method) {
     case 'commit':
       return engine.commit(call.writes, call.isEager ? placed : undefined);
+    case 'commitMail':
+      return packed(engine.commit(unpackMail(call.mail), call.isEager ? placed : undefined));
     case 'account':
       return engine.account(call.account);
     case 'lookup':
@@ -93,7 +102,8 @@ function serve(engine: SqliteEngine, reply: (message: WorkerReply) => void): voi
   parentPort?.on('message', (request: WorkerRequest) => {
     const { id } = request;
     try {
-      const placed = (results: Results): void => reply({ kind: 'placed', id, results });
+      const placed = (results: Results): void =>
+        reply({ kind: 'placed', id, results: packed(results) });
       reply({ kind: 'result', id, result: perform(engine, request, placed) });
     } catch (error) {
       const failure = storeError(error);

@@ -18,6 +18,7 @@ import {
 import type { EngineOptions } from './sqlite-engine.js';
 import type { OpenedStore } from './sqlite.js';
 import type { WorkerCall, WorkerFailure, WorkerReply } from './sqlite-worker.js';
+import { packMail, unpackResults } from './worker-mail.js';
 
 interface Waiting {
   readonly what: WorkerCall;
@@ -187,7 +188,7 @@ class WorkerStore implements RelayStore {
       const id = this.#nextId++;
       // The worker answers a method with what the engine's method of that name returns.
       this.#waiting.set(id, { what, placed, resolve: resolve as Waiting['resolve'], reject });
-      if (this.#state === 'up') this.#worker.postMessage({ ...what, id });
+      if (this.#state === 'up') post(this.#worker, id, what);
     });
   }
 
@@ -195,13 +196,13 @@ class WorkerStore implements RelayStore {
     this.#worker = worker;
     worker.on('message', (reply: WorkerReply) => {
       if (reply.kind === 'placed') {
-        this.#waiting.get(reply.id)?.placed?.(reply.results);
+        this.#waiting.get(reply.id)?.placed?.(resultsOf(reply.results));
         return;
       }
       if (reply.kind !== 'result' && reply.kind !== 'failure') return;
       const call = this.#waiting.get(reply.id);
       this.#waiting.delete(reply.id);
-      if (reply.kind === 'result') call?.resolve(reply.result);
+      if (reply.kind === 'result') call?.resolve(resultsOf(reply.result));
       else call?.reject(toError(reply.failure));
     });
     // `exit` follows, and does what there is to do.
@@ -229,7 +230,7 @@ class WorkerStore implements RelayStore {
       const { worker } = await this.#start();
       this.#adopt(worker);
       this.#state = 'up';
-      for (const [id, { what }] of this.#waiting) worker.postMessage({ ...what, id });
+      for (const [id, { what }] of this.#waiting) post(worker, id, what);
     } catch {
       this.#end();
     }
@@ -243,6 +244,20 @@ class WorkerStore implements RelayStore {
     if (!isExpected) this.#events.ended?.(gone());
   }
 }
+
+/** Batches of nothing but mail change hands, everything else is cloned. */
+function post(worker: Worker, id: number, what: WorkerCall): void {
+  const mail = what.method === 'commit' ? packMail(what.writes) : undefined;
+  if (mail === undefined || what.method !== 'commit') worker.postMessage({ ...what, id });
+  else worker.postMessage({ method: 'commitMail', mail, isEager: what.isEager, id }, [mail]);
+}
+
+/** Only results of mail come as an array of numbers. */
+function resultsOf<Result>(result: Result | Float64Array): Result | MailResults {
+  return result instanceof Float64Array ? unpackResults(result) : result;
+}
+
+type MailResults = ReturnType<typeof unpackResults>;
 
 function toError({ code, message, isFatal }: WorkerFailure): StoreError {
   return isFatal ? new FatalStoreError(code, message) : new StoreError(code, message);
