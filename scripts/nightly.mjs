@@ -28,6 +28,10 @@ const env = {
   QASID_CROWD: size('QASID_CROWD', 1_000),
   QASID_POWER_CUTS: size('QASID_POWER_CUTS', 50),
   QASID_BLOB_MIB: size('QASID_BLOB_MIB', 2_048),
+  QASID_GROUP_MEMBERS: size('QASID_GROUP_MEMBERS', 50),
+  QASID_GROUP_ROUNDS: size('QASID_GROUP_ROUNDS', 20),
+  QASID_GROUP_SEEDS: size('QASID_GROUP_SEEDS', 100),
+  QASID_GROUP_STEPS: size('QASID_GROUP_STEPS', 120),
   QASID_TAB_SENDS: size('QASID_TAB_SENDS', 1_000),
 };
 
@@ -49,6 +53,8 @@ const groups = [
     inFolder('packages/relay/dist-test', /(?:^|\/)(?:kill|frames|crowd|disk-faults)\.test\.js$/),
   ],
   ['blobs', inFolder('packages/relay/dist-test/e2e', /blob-(?:memory|kill)\.test\.js$/)],
+  // Groups: 50 members with churn over a real relay, and random schedules.
+  ['groups', inFolder('packages/client-sdk/dist-test', /group-(?:churn|schedules)\.test\.js$/)],
   ['tabs', inFolder('packages/client-sdk/dist-test/browser', /tabs\.test\.js$/)],
 ];
 
