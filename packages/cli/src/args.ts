@@ -106,11 +106,12 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .argument('[text]', 'the message; without it, or with -, it is read from stdin')
     .option('--lines', 'every line of stdin is a message of its own')
     .option('--queue', 'do not wait for the relay: the next send or receive delivers it')
+    .option('--file <path>', 'send a file, with the text as its caption; may be repeated', listed)
     .action(
       async (
         to: string,
         text: string | undefined,
-        options: { lines?: boolean; queue?: boolean },
+        options: { lines?: boolean; queue?: boolean; file?: readonly string[] },
       ) => {
         const { send } = await import('./commands/send.js');
         finish(await send(context(), to, text, options));
@@ -134,6 +135,16 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .action(async (options: { after: number; limit: number }) => {
       const { history } = await import('./commands/history.js');
       finish(await history(context(), options));
+    });
+
+  program
+    .command('save')
+    .description('fetch the files of a message and write them to a folder')
+    .argument('<message>', 'its number, as history shows it', wholeNumber)
+    .argument('[dir]', 'the folder, which must exist', '.')
+    .action(async (message: number, folder: string) => {
+      const { save } = await import('./commands/save.js');
+      finish(await save(context(), message, folder));
     });
 
   const vectors = program.command('vectors').description('test vectors of the protocol');
@@ -198,6 +209,10 @@ function writeHelp(text: string): void {
   } catch (error) {
     if (codeOf(error) !== 'EPIPE') throw error;
   }
+}
+
+function listed(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
 }
 
 function wholeNumber(text: string): number {

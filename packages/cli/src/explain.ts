@@ -150,6 +150,35 @@ const KNOWN: Readonly<Record<string, Known>> = {
     message: 'the relay is busy',
     hints: ['try again in a minute'],
   },
+  LIMIT_FILE_SIZE: { exit: EXIT.failed, message: (detail) => `too large: ${detail}` },
+  LIMIT_QUOTA: {
+    exit: EXIT.failed,
+    message: 'no room is left for files at the relay',
+    hints: ['files expire after some days; the same command goes on then'],
+  },
+  DOCUMENT_UNSUPPORTED: {
+    exit: EXIT.failed,
+    message: 'this relay keeps no files',
+    hints: ['its operator gives it a data directory'],
+  },
+  DOCUMENT_GONE: {
+    exit: EXIT.failed,
+    message: 'the relay does not have this file any more',
+    hints: ['ask for it again'],
+  },
+  DOCUMENT_CHANGED: {
+    exit: EXIT.failed,
+    message: 'the file changed since its upload began: nothing of it was sent',
+    hints: ['the same command sends it anew'],
+  },
+  VERIFY_ATTACHMENT: {
+    exit: EXIT.notVerified,
+    message: 'the file is not what was sent: nothing was saved',
+  },
+  VERIFY_INCREMENTAL_MAC: {
+    exit: EXIT.notVerified,
+    message: 'the file is not what was sent: nothing was saved',
+  },
   STORE_PASSPHRASE: {
     exit: EXIT.failed,
     message: 'wrong passphrase',

@@ -1,7 +1,7 @@
 /**
  * One message as one piece of output: text for people, JSON for programs. Both inert (ATK-H10).
  */
-import type { Message } from '@qasid/client-sdk';
+import type { Message, MessageDocument } from '@qasid/client-sdk';
 
 import { inertBlock, inertJson, inertLine } from './inert.js';
 
@@ -37,7 +37,8 @@ export function historyLine(message: Message, json: boolean): string {
 function saying(message: Message): string {
   if (message.kind === 'unknown') return 'needs a newer version of qasid';
   if (message.viewOnce !== undefined) return 'a message to be viewed once, in another program';
-  return inertBlock(message.text);
+  const files = message.attachments.map(({ name, size }) => `[file ${name}, ${size} bytes]`);
+  return inertBlock([message.text, ...files].filter((line) => line !== '').join('\n'));
 }
 
 /** Digits in groups of five, as people read them out. */
@@ -49,6 +50,10 @@ function senderName(message: Message): string {
   return inertLine(message.sender.username ?? message.sender.account);
 }
 
+function fileJson({ name, mediaType, size }: MessageDocument): Readonly<Record<string, unknown>> {
+  return { name, type: mediaType, size };
+}
+
 function receivedJson(message: Message): Readonly<Record<string, unknown>> {
   return {
     seq: message.seq,
@@ -57,6 +62,7 @@ function receivedJson(message: Message): Readonly<Record<string, unknown>> {
     account: message.sender.account,
     device: message.sender.device,
     text: message.text,
+    ...(message.attachments.length > 0 && { files: message.attachments.map(fileJson) }),
     sent: new Date(message.sentAtMs).toISOString(),
     received: new Date(message.receivedAtMs).toISOString(),
   };

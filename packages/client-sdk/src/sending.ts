@@ -326,7 +326,8 @@ export class Sending {
       // Not in the way of what goes to single accounts.
       parts: [],
     };
-    await this.#platform.store.commit({ extra: joinExtras(history, { outboxAdded: [row] }) });
+    const extra = joinExtras(history, draft.extra, { outboxAdded: [row] });
+    await this.#platform.store.commit({ extra });
   }
 
   /** The timer that a message of this conversation carries. */

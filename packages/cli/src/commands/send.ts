@@ -18,8 +18,18 @@ export async function send(
   context: Context,
   to: string,
   text: string | undefined,
-  options: { readonly lines?: boolean; readonly queue?: boolean },
+  options: {
+    readonly lines?: boolean;
+    readonly queue?: boolean;
+    readonly file?: readonly string[];
+  },
 ): Promise<ExitCode> {
+  if (options.file !== undefined) {
+    if (options.lines === true || options.queue === true) {
+      throw new CliError(EXIT.usage, '--file goes with neither --lines nor --queue');
+    }
+    return sendFiles(context, to, text, options.file);
+  }
   if (options.lines === true) {
     if (text !== undefined && text !== '-') {
       throw new CliError(EXIT.usage, '--lines reads stdin: leave the text out');
@@ -38,6 +48,31 @@ export async function send(
         context.output.note(`kept for ${to}: the next send or receive delivers it`);
         return EXIT.done;
       }
+      await confirmed(context, client, sent);
+      await report(context, sent, 'confirmed');
+      context.output.note(`sent to ${to}`);
+      return EXIT.done;
+    } catch (error) {
+      throw await withNumbers(client, to, error, kept);
+    }
+  });
+}
+
+/** Files, and then the message they are in. */
+async function sendFiles(
+  context: Context,
+  to: string,
+  caption: string | undefined,
+  paths: readonly string[],
+): Promise<ExitCode> {
+  const text = caption === '-' ? await readStdin() : caption;
+  const { uploadFiles } = await import('./send-files.js');
+  return withClient(context, async (client) => {
+    let kept = false;
+    try {
+      const sent = await uploadFiles(context, client, to, text, paths);
+      kept = true;
+      await report(context, sent, 'queued');
       await confirmed(context, client, sent);
       await report(context, sent, 'confirmed');
       context.output.note(`sent to ${to}`);

@@ -414,3 +414,16 @@ t.test(
     await t.rejects(bob.documents.keep(attachment!, 90), { code: 'USAGE_ARGUMENT' });
   },
 );
+
+t.test('in a group: one upload for everybody, once, and gone for everybody', async (t) => {
+  const relay = await relayWithDisk(t);
+  const { alice, inbox } = await pair(t, relay);
+  const team = await alice.createGroup({ title: 'Ministry', members: ['bob'] });
+  await (await team.send({ file: pattern(80_000), caption: 'minutes' })).confirmed;
+  const document = await only(inbox);
+  t.ok(same(await document.bytes(), pattern(80_000)));
+  t.strictSame(await alice.documents.pending(), [], 'the upload ended with its message');
+  const ours = (await team.messages()).find(({ text }) => text === 'minutes');
+  await team.delete(ours!);
+  await until(() => blobs(relay).length === 0, 60_000);
+});
