@@ -11,6 +11,7 @@ import type { FileAccess } from './documents/source.js';
 import type { GroupChanged, GroupForked, GroupRequest } from './groups/events.js';
 import type { DevicesChange } from './linking/device-changes.js';
 import type { TransferProgress } from './linking/transfers.js';
+import type { Recovered, RepairStuck } from './repair/repairs.js';
 import type { SealedPolicy, VisibleCause } from './sealed/post.js';
 import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
 import type { Dial } from './transport/port.js';
@@ -60,7 +61,8 @@ export interface LogLine {
     | 'devices-changed'
     | 'stalled'
     | 'sender-visible'
-    | 'store-restored';
+    | 'store-restored'
+    | 'repair-stuck';
   /** A status or an error code. */
   readonly code: string;
 }
@@ -245,8 +247,13 @@ export interface Undecryptable {
   /** What the envelope says. Not proven: anybody may have written it. */
   readonly claimedAccount: string | undefined;
   readonly claimedDevice: number | undefined;
-  /** Error code: what class of failure. */
+  /** Error code. */
   readonly cause: string;
+  /**
+   * `format`: no message at all. `sender`: the sender is not who it says, or unknown. `session`: no session or key
+   * for it, here. `forged`: altered on the way, or made by somebody else. `limit`: put off to save work.
+   */
+  readonly causeClass: 'format' | 'sender' | 'session' | 'forged' | 'limit';
   /** Failures since the client was opened, this one included. */
   readonly count: number;
 }
@@ -349,7 +356,12 @@ export interface ClientEvents {
   readonly confirmed: { readonly id: string };
   /** A message we sent will not be delivered. */
   readonly failed: { readonly id: string; readonly error: Error };
+  /** A message that could not be opened. Its device was asked for it, at most once an hour. */
   readonly undecryptable: Undecryptable;
+  /** What could not be opened came again and is stored; its `undecryptable` row is gone. */
+  readonly recovered: Recovered;
+  /** Messages of a device cannot be opened a minute or more after it was asked for them: asking does not help. */
+  readonly 'repair-stuck': RepairStuck;
   readonly status: ConnectionStatus;
   readonly 'identity-changed': IdentityChange;
   /** A message of this account arrived under an identity key that nobody has trusted yet: it waits. */

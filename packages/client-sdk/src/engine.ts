@@ -28,6 +28,7 @@ import { Outbox } from './outbox.js';
 import { tendPrekeys } from './prekey-upkeep.js';
 import { Receipts, type ReceiptsOptions } from './receipts.js';
 import type { SealingDeps } from './sealing.js';
+import { Repairs, type Recovered, type RepairStuck } from './repair/repairs.js';
 import { AnonymousLink } from './sealed/anonymous.js';
 import { SealedPost, type SealedPolicy, type VisibleCause } from './sealed/post.js';
 import { givingTo, OwnTokens, type Giving } from './sealed/tokens.js';
@@ -78,6 +79,8 @@ export interface EngineEvents {
   devicesChanged(contact: Contact, before: Contact): void;
   stalled(stalled: Stalled): void;
   senderVisible(account: string, cause: VisibleCause): void;
+  repairStuck(stuck: RepairStuck): void;
+  recovered(recovered: Recovered): void;
   happened(happenings: readonly Happening[]): void;
   group(event: GroupEvent): void;
   trouble(error: unknown): void;
@@ -98,6 +101,7 @@ export class Engine {
   readonly #anonymous: AnonymousLink;
   readonly #tokens: OwnTokens;
   readonly groups: Groups;
+  readonly #repairs: Repairs;
   readonly #platform: Platform;
   readonly #events: EngineEvents;
   readonly #outbox: Outbox;
@@ -214,7 +218,20 @@ export class Engine {
         if (!this.#stopped) events.trouble(error);
       },
     });
+    this.#repairs = new Repairs({
+      store,
+      crypto,
+      clock,
+      dice,
+      operations: this.operations,
+      post: this.post,
+      self: this.#self,
+      onStuck: (stuck) => events.repairStuck(stuck),
+      onRecovered: (recovered) => events.recovered(recovered),
+      onTrouble: (error) => events.trouble(error),
+    });
     this.#inbox = new Inbox({
+      repairs: this.#repairs,
       store,
       clock,
       crypto,
@@ -305,6 +322,7 @@ export class Engine {
     this.link.close();
     this.#anonymous.close();
     await this.#tokens.stop();
+    await this.#repairs.stop();
     await this.#outbox.idle();
     await this.#inbox.settled();
     await this.#receipts.stop();
@@ -347,6 +365,7 @@ export class Engine {
       this.#tend();
       this.#tendTokens();
       this.#refreshOwnDevices();
+      this.#repairs.resume().catch((error: unknown) => this.#events.trouble(error));
       void this.#recheckHeld();
     } else {
       this.#caughtUp = false;

@@ -2,7 +2,7 @@
  * Events from the store: what this process or another one of the profile committed, for as long as the client
  * is open, over any trouble with the store.
  */
-import type { ClientEvents, LogLine } from './api.js';
+import type { ClientEvents, LogLine, Undecryptable } from './api.js';
 import { sleep, type Clock } from './clock.js';
 import { decodeConversation } from './content/conversation-state.js';
 import type { Emitter } from './events.js';
@@ -128,6 +128,7 @@ export class Feed {
       claimedAccount: row.peer === '' ? undefined : row.peer,
       claimedDevice: row.device === 0 ? undefined : row.device,
       cause,
+      causeClass: causeClassOf(cause),
       count: this.#undecryptable,
     });
   }
@@ -175,4 +176,12 @@ export class Feed {
       emitter.emit('conversation-changed', await history.info(key, decodeConversation(value)));
     }
   }
+}
+
+function causeClassOf(cause: string): Undecryptable['causeClass'] {
+  if (cause.startsWith('DECODE_')) return 'format';
+  if (cause.startsWith('LIMIT_')) return 'limit';
+  if (cause.startsWith('STATE_')) return cause === 'STATE_SELF_SEND' ? 'sender' : 'session';
+  if (cause === 'VERIFY_DECRYPTION' || cause === 'VERIFY_BASE_KEY') return 'forged';
+  return 'sender';
 }

@@ -15,7 +15,6 @@ import {
   copyBytes,
   samePublicBytes,
   toAddress,
-  toHex,
   type Address,
   type Bytes,
   type CryptoProvider,
@@ -33,10 +32,12 @@ import type { Clock, Timer } from './clock.js';
 import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
+import { asUnknown, idFrom, undecryptableRow } from './inbox-rows.js';
 import type { Groups } from './groups/groups.js';
+import type { Repairs } from './repair/repairs.js';
 import { checkSealer, isSealed, unseal } from './sealed/certificate.js';
 import { lacksToken, tookToken } from './sealed/tokens.js';
-import type { ClientExtra, ClientStore, Contact, HeldEnvelope, NewMessage } from './stores/port.js';
+import type { ClientExtra, ClientStore, Contact, HeldEnvelope } from './stores/port.js';
 import { apply } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
 import { noteSeen } from './timeline/device-facts.js';
@@ -60,6 +61,7 @@ export interface InboxOptions {
   readonly crypto: CryptoProvider;
   readonly operations: Operations<ClientExtra>;
   readonly directory: Directory;
+  readonly repairs: Repairs;
   readonly self: { readonly account: string; readonly device: number };
   /** Say without waiting for an answer. */
   tell(op: RequestOp): boolean;
@@ -77,7 +79,8 @@ export interface InboxOptions {
 interface Claimed {
   readonly account: string;
   readonly device: number;
-  readonly type: 2 | 3 | 7;
+  /** 7: for a group. 8: a request for repair, which the key that sealed it alone authenticates. */
+  readonly type: 2 | 3 | 7 | 8;
   readonly message: Bytes;
   /** The key that sealed it; `undefined` when the relay was told the sender. */
   readonly sealedBy: PublicKey | undefined;
@@ -199,6 +202,8 @@ export class Inbox {
   async #open(delivery: Delivery, held: HeldEnvelope | undefined): Promise<void> {
     const claimed = await this.#claimed(delivery, held);
     if (claimed === undefined) return;
+    const { repairs } = this.#options;
+    let isKnown = false;
     try {
       const { type } = claimed;
       if (type === 7) {
@@ -210,6 +215,15 @@ export class Inbox {
         checkSealer(await this.#options.store.loadIdentity(claimed.account), claimed.sealedBy);
       }
       const remote = toAddress(claimed.account, claimed.device);
+      if (type === 8) {
+        const answer = await repairs.requested(claimed, claimed.message);
+        await this.#options.store.commit({
+          extra: joinExtras(answer, this.#done(delivery, held)),
+        });
+        return;
+      }
+      isKnown = true;
+      let healed: Awaited<ReturnType<Repairs['opened']>>;
       let happenings: readonly Happening[] = [];
       await this.#options.operations.decrypt(
         remote,
@@ -226,12 +240,14 @@ export class Inbox {
           }
           const opened = await this.#opened(claimed, plaintext);
           happenings = opened.happenings;
-          return joinExtras(opened.extra, this.#done(delivery, held));
+          healed = await repairs.opened(claimed, delivery.clientId);
+          return joinExtras(opened.extra, this.#done(delivery, held), healed?.extra ?? {});
         },
       );
+      if (healed !== undefined) repairs.recovered(delivery.clientId, healed.recovered);
       this.#options.onOpened(remote, happenings);
     } catch (error) {
-      await this.#failed(delivery, held, claimed, error);
+      await this.#failed(delivery, held, claimed, error, isKnown);
     }
   }
 
@@ -257,7 +273,7 @@ export class Inbox {
         delivery.body,
         nowMs,
       );
-      if (type !== 2 && type !== 3 && type !== 7) {
+      if (type !== 2 && type !== 3 && type !== 7 && type !== 8) {
         throw new DecodeError('DECODE_SEALED_SENDER', `sealed message of type ${type}`);
       }
       return { ...from, type, sealedBy: identityKey };
@@ -364,6 +380,7 @@ export class Inbox {
     held: HeldEnvelope | undefined,
     claimed: Claimed,
     error: unknown,
+    isKnown: boolean,
   ): Promise<void> {
     if (error instanceof StoreError || error instanceof NetworkError) throw error;
     if (isRepeat(error)) {
@@ -376,7 +393,16 @@ export class Inbox {
       return;
     }
     if (!(error instanceof QasidError)) throw error;
-    await this.#recordFailure(delivery, held, claimed, error);
+    // Of a device that its account lists: it may have it still, and be asked for it.
+    const repair = isKnown
+      ? await this.#options.repairs.failed(
+          claimed,
+          delivery.clientId,
+          claimed.type,
+          claimed.message,
+        )
+      : {};
+    await this.#recordFailure(delivery, held, claimed, error, repair);
   }
 
   /**
@@ -421,30 +447,13 @@ export class Inbox {
     held: HeldEnvelope | undefined,
     claimed: Claimed | undefined,
     error: unknown,
+    repair: ClientExtra = {},
   ): Promise<void> {
-    const now = this.#options.clock.now();
-    const row: NewMessage = {
-      id: toHex(delivery.clientId),
-      kind: 'undecryptable',
-      direction: 'received',
-      arrived: true,
-      // A claim, not a fact: shown as such.
-      peer: claimed?.account ?? '',
-      author: claimed?.account ?? '',
-      peerName: undefined,
-      device: claimed?.device ?? 0,
-      text: '',
-      raw: undefined,
-      state: undefined,
-      expiresAtMs: undefined,
-      sentAtMs: now,
-      receivedAtMs: now,
-      status: 'failed',
-      cause: error instanceof QasidError ? error.code : 'INTERNAL_INVARIANT',
-    };
+    const row = undecryptableRow(delivery.clientId, claimed, error, this.#options.clock.now());
     // ATK-B07: these bytes are done with, but not the client id: the right bytes may still come under it.
     const clientId = this.#failureId(delivery);
     await this.#commitUnlessSeen({
+      ...repair,
       ...this.#done({ ...delivery, clientId }, held),
       messagesAdded: [row],
     });
@@ -474,16 +483,4 @@ export class Inbox {
 function isRepeat(error: unknown): boolean {
   const code = error instanceof QasidError ? error.code : undefined;
   return code === 'STATE_DUPLICATE_MESSAGE' || code === 'STATE_PREKEY_REPLAYED';
-}
-
-/** Content that says what its sender has no right to say: shown as such, and nothing is done. */
-function asUnknown(here: Omit<Entry, 'content' | 'bytes'>, content: Content, bytes: Bytes): Entry {
-  return { ...here, content: { ...content, body: { kind: 'unknown' } }, bytes };
-}
-
-/** An id for content that has none. */
-function idFrom(plaintext: Bytes): Bytes {
-  const id = new Uint8Array(16);
-  id.set(plaintext.subarray(0, 16));
-  return id;
 }

@@ -100,6 +100,7 @@ export type { JoinOptions, LinkOptions } from './linking/join-account.js';
 export { isLinkText } from './linking/link-text.js';
 export type { TransferProgress } from './linking/transfers.js';
 export type { RegisterOptions } from './registrar.js';
+export type { Recovered, RepairStuck } from './repair/repairs.js';
 export type { SealedPolicy, VisibleCause } from './sealed/post.js';
 export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';
 export { MemoryStore } from './stores/memory.js';

@@ -19,6 +19,8 @@ import type { Clock, Timer } from './clock.js';
 import type { Directory } from './directory.js';
 import { AccountError, NetworkError } from './errors.js';
 import { begunWith, linkFor, withdrawnWith } from './outgoing.js';
+import { chosenIds } from './repair/repairs.js';
+import { logSent } from './repair/sent-log.js';
 import { backoffMs, REQUEST_BACKOFF } from './retry.js';
 import {
   copyContent,
@@ -270,11 +272,13 @@ export class Outbox {
         : { id: row.messageId, status: 'failed' as const, cause: error.code };
     const current = error === undefined ? row : ((await this.#current(row)) ?? row);
     const withdrawn = error === undefined ? {} : await withdrawnWith(this.#options.store, current);
+    const { clock } = this.#options;
     await this.#options.store.commit({
       extra: {
         // Undone by a power cut, the row goes out once more under its client ids and is dropped there.
         relaxed: error === undefined,
         outboxRemoved: [row.id],
+        ...(error === undefined && logSent((await this.#current(row)) ?? row, clock.now())),
         // A copy for our other devices says nothing about the message itself.
         ...(hasMessage(row) && { messagesChanged: [change] }),
         ...withdrawn,
@@ -310,6 +314,8 @@ export class Outbox {
       await this.#options.deliverToGroup(row);
       return;
     }
+    // Sealed for keys that are no longer trusted, or not at all: whoever still needs it asks again.
+    if (row.kind === 'repair' && (row.parts === undefined || row.account === undefined)) return;
     let { parts, account } = row;
     if (parts === undefined || account === undefined)
       ({ parts, account } = await this.#prepare(row));
@@ -320,6 +326,10 @@ export class Outbox {
       if (answer.code === 'CONFIRMED') return;
       const { body } = answer;
       if (body.kind !== 'mismatch' && body.kind !== 'stale') throw refusal(answer);
+      if (row.kind === 'repair') {
+        await this.#options.directory.refresh(account);
+        return;
+      }
       if (round >= DEVICE_ROUNDS_MAX) {
         throw new NetworkError('NET_REFUSED', 'relay and device list do not agree');
       }
@@ -373,7 +383,7 @@ export class Outbox {
     },
   ): Promise<readonly OutboxPart[]> {
     const { directory, sealing, clock, store } = this.#options;
-    const { clientIds, stale = [] } = how;
+    const { clientIds = chosenIds(row), stale = [] } = how;
     const link = await linkFor(sealing, contact.account, row);
     const content = link?.content ?? row.content;
     const copies = await this.#copies({ ...row, content }, contact);

@@ -9,7 +9,14 @@ import { deviceDifference } from './linking/device-changes.js';
 /** Those of the engine's events that become an event of the client and nothing else. */
 export type Told = Pick<
   EngineEvents,
-  'heldMessage' | 'identityChanged' | 'firstUse' | 'devicesChanged' | 'stalled' | 'senderVisible'
+  | 'heldMessage'
+  | 'identityChanged'
+  | 'firstUse'
+  | 'devicesChanged'
+  | 'stalled'
+  | 'senderVisible'
+  | 'repairStuck'
+  | 'recovered'
 >;
 
 /** Tell them. */
@@ -39,6 +46,11 @@ export function telling(
       note('stalled', 'stalled');
       emitter.emit('stalled', stalled);
     },
+    repairStuck: (stuck) => {
+      note('repair-stuck', 'repair-stuck');
+      emitter.emit('repair-stuck', stuck);
+    },
+    recovered: (recovered) => emitter.emit('recovered', recovered),
     senderVisible: (account, cause) => {
       note('sender-visible', cause);
       emitter.emit('sender-visible', { account, cause });

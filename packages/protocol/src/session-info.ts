@@ -7,6 +7,7 @@ import { DecodeError } from './errors.js';
 import { remoteIdentityOf, type Session } from './session-record.js';
 import { spqrProgress } from './spqr/index.js';
 import type { PublicKey } from './types.js';
+import { Damaged } from './wire/records.js';
 
 /** What `Operations.sessionInfo` tells about the current session. */
 export interface SessionInfo {
@@ -14,6 +15,8 @@ export interface SessionInfo {
   readonly remoteRegistrationId: number;
   /** Identity key of the other account, as this session proves it. */
   readonly remoteIdentity: PublicKey;
+  /** Our ratchet key, with which the session sends now; `undefined` when it is damaged. 33 bytes, public. */
+  readonly ratchetKey: PublicKey | undefined;
   /**
    * How far the post-quantum half of the session has come. `undefined` when it has none (SPQR version 0,
    * which `hasUsableSession` refuses), or when its stored state is damaged, which the next message reports.
@@ -45,9 +48,11 @@ export interface PostQuantumProgress {
  * Source: 08 §8; 06 §13.
  */
 export function sessionInfoOf(session: Session): SessionInfo {
+  const { sender } = session;
   return {
     remoteRegistrationId: session.remoteRegistrationId,
     remoteIdentity: remoteIdentityOf(session),
+    ratchetKey: sender instanceof Damaged ? undefined : sender?.ratchetKey.public,
     postQuantum: postQuantumOf(session),
   };
 }

@@ -20,6 +20,7 @@ import {
 import {
   accountText,
   decodeEnvelope,
+  ENVELOPE_BUCKETS,
   parseAccountText,
   type ManyFailure,
   type RequestOp,
@@ -30,7 +31,7 @@ import type { Clock } from '../clock.js';
 import { NetworkError } from '../errors.js';
 import type { ClientStore, ListedDevice, OutboxPart } from '../stores/port.js';
 import type { AnonymousLink } from './anonymous.js';
-import { CertificateMaker } from './certificate.js';
+import { CertificateMaker, isSealed } from './certificate.js';
 import type { TheirToken } from './records.js';
 import { refusedToken, theirToken } from './tokens.js';
 
@@ -63,6 +64,9 @@ export interface PostOptions {
   };
   onSenderVisible(account: string, cause: VisibleCause): void;
 }
+
+/** Steps of sealed bodies: not the smallest, which a short message never has and a request for repair would. */
+const SIZES = ENVELOPE_BUCKETS.filter((size) => size > 512);
 
 /** Sealed bodies of sends whose fate is not known yet: a retry sends the same bytes. */
 const KEPT_MAX = 256;
@@ -162,6 +166,7 @@ export class SealedPost {
     const senderCertificate = this.#certificates.current({ ...self, identity }, clock.now());
     return padSealedContent(
       encodeSealedContent({ type, senderCertificate, content: message, contentHint: 0, groupId }),
+      SIZES,
     );
   }
 
@@ -332,6 +337,8 @@ export class SealedPost {
   }
 
   async #sealed(identityKey: PublicKey, part: OutboxPart): Promise<Bytes> {
+    // A request for repair is made sealed, whichever way it goes.
+    if (isSealed(part.body)) return part.body;
     const key = this.#keyOf(part);
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept;

@@ -88,8 +88,19 @@ export interface OutboxPart {
  * `receipt` and `sync` belong to none. `resolve` sends nothing: it asks the connection's owner who someone is.
  * `group` is a message, or a change of one, for a group, whose id stands for the user name; `signal` is what
  * devices tell each other about groups.
+ * `repair` says that something could not be opened; its parts are sealed when it is queued, and never anew. `resend` brings
+ * such a thing again; its `messageId` is the device it is for, one byte, and the client id it has there, as hex.
  */
-export type OutboxKind = 'message' | 'sync' | 'resolve' | 'change' | 'receipt' | 'group' | 'signal';
+export type OutboxKind =
+  | 'message'
+  | 'sync'
+  | 'resolve'
+  | 'change'
+  | 'receipt'
+  | 'group'
+  | 'signal'
+  | 'repair'
+  | 'resend';
 
 /** Something that must reach the relay. Deleted once it has. */
 export interface OutboxRow {

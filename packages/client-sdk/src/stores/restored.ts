@@ -16,10 +16,14 @@ export const STORE_ID_COUNTER = 'store-id';
 export const RESTORED_COUNTER = 'restored';
 
 /**
- * Spaces of records that go, our own chains (15 §5) first: what is in them counts something that must not be counted twice. Keys of our own
- * that encrypt to groups belong here.
+ * Spaces of records that go, for what is in them counts something that must not be counted twice: our own chains
+ * (15 §5), our own sender keys of groups and who has them (19).
  */
-export const SPACES_NOT_RESTORED: readonly string[] = ['chain-out'];
+export const SPACES_NOT_RESTORED: readonly string[] = [
+  'chain-out',
+  'group-key-out',
+  'group-key-holders',
+];
 
 /** How far counters jump ahead of what the lost part may have used. */
 const JUMP = 1_000_000;

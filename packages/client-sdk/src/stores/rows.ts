@@ -42,6 +42,8 @@ const OUTBOX_KINDS: readonly OutboxKind[] = [
   'receipt',
   'group',
   'signal',
+  'repair',
+  'resend',
 ];
 const DIRECTIONS: readonly Direction[] = ['sent', 'received'];
 const STATUSES: readonly MessageStatus[] = ['pending', 'confirmed', 'failed', 'received'];

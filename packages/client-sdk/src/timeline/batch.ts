@@ -54,6 +54,10 @@ export const SPACE = {
   /** Questions about blobs for the process that is connected, and its answers. */
   blobAsk: 'blob-ask',
   blobAnswer: 'blob-answer',
+  /** What was sent in the last day, to be sent again when it could not be opened. */
+  sent: 'sent',
+  /** Repair with other devices, by address. */
+  repair: 'repair',
   /** What was done to a store once. */
   meta: 'meta',
 } as const;

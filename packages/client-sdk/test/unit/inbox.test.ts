@@ -8,6 +8,7 @@ import { systemClock } from '../../dist/clock.js';
 import { encodeContent, padContent } from '../../dist/content/index.js';
 import type { Directory } from '../../dist/directory.js';
 import { Inbox } from '../../dist/inbox.js';
+import type { Repairs } from '../../dist/repair/repairs.js';
 import { ACCOUNT, bytes, CONTACT, OTHER, publicKey } from '../support/rows.js';
 
 const body = encodeEnvelope({
@@ -50,6 +51,7 @@ function workshop(decrypt?: () => void) {
     crypto: defaultCrypto,
     operations,
     directory: {} as Directory,
+    repairs: { failed: async () => ({}), opened: async () => undefined } as unknown as Repairs,
     self: { account: ACCOUNT, device: 1 },
     onOpened: () => undefined,
     tell(op: RequestOp) {
