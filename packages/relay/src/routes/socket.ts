@@ -40,6 +40,7 @@ import { Delivery, type DeliverySink } from '../service/delivery.js';
 import type { Services } from '../service/services.js';
 import type { Socket, SocketHandler } from '../transport/port.js';
 import { newChallenge } from './challenge.js';
+import { answerMember } from './member.js';
 import { Outbox } from './outbox.js';
 
 /** A client connection. */
@@ -191,7 +192,7 @@ export class ClientConnection implements SocketHandler, DeliverySink {
       }
       return;
     }
-    this.#answerLater(id, this.#dispatch(state, op));
+    this.#answerLater(id, answerMember(this.#services, state, op));
   }
 
   /** With a token, and without a name. */
@@ -246,44 +247,6 @@ export class ClientConnection implements SocketHandler, DeliverySink {
     }
     const waitMs = Math.max(IDLE_CHECK_MIN_MS, config.anonymousIdleMs - idleMs);
     this.#deadline = clock.after(waitMs, () => this.#watchIdle());
-  }
-
-  #dispatch(who: Authorised, op: RequestOp): Promise<Reply> {
-    const { accounts, blobs, prekeys, tokens, turn, wakeUps } = this.#services;
-    switch (op.kind) {
-      case 'putToken':
-        return tokens.put(who, op);
-      case 'listTokens':
-        return tokens.list(who);
-      case 'removeToken':
-        return tokens.remove(who, op.id);
-      case 'takePrekeys':
-        return prekeys.take(who, op);
-      case 'putPrekeys':
-        return prekeys.put(who, op.prekeys);
-      case 'prekeyCount':
-        return prekeys.count(who);
-      case 'putDevices':
-        return accounts.putDevices(who, op.devices);
-      case 'devices':
-        return accounts.devices(who, op.account);
-      case 'lookup':
-        return accounts.lookup(who, op.username);
-      case 'putPush':
-        return wakeUps.put(who, op);
-      case 'pushInfo':
-        return wakeUps.info();
-      case 'blobCreate':
-        return blobs.create(who, op);
-      case 'blob':
-        return blobs.answer(who, op);
-      case 'turn':
-        return turn.credentials(who);
-      case 'setUsername':
-        return accounts.setUsername(who, op.username);
-      default:
-        return Promise.resolve(refused('UNSUPPORTED'));
-    }
   }
 
   #send(

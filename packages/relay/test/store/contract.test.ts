@@ -2,6 +2,7 @@
 import t from 'tap';
 import { adapters, behindFaults } from '../support/adapters.js';
 import { storeContract } from '../support/store-contract.js';
+import { prekeyContract } from '../support/store-contract-prekeys.js';
 import { pushContract } from '../support/store-contract-push.js';
 import { blobRowContract } from '../support/store-contract-blobs.js';
 import { recordContract } from '../support/store-contract-records.js';
@@ -13,6 +14,7 @@ t.setTimeout(240_000);
 for (const [name, adapter] of Object.entries(adapters)) {
   t.test(name, async (t) => {
     storeContract(t, adapter);
+    prekeyContract(t, adapter);
     recordContract(t, adapter);
     tokenContract(t, adapter);
     pushContract(t, adapter);
@@ -20,6 +22,7 @@ for (const [name, adapter] of Object.entries(adapters)) {
   });
   t.test(`${name}, refused at random and tried again`, async (t) => {
     storeContract(t, behindFaults(adapter));
+    prekeyContract(t, behindFaults(adapter));
     recordContract(t, behindFaults(adapter));
     tokenContract(t, behindFaults(adapter));
     pushContract(t, behindFaults(adapter));

@@ -1,8 +1,16 @@
 // What every store must do with accounts beyond registering them: join, name, delete.
 import type { Test } from 'tap';
-import type { RelayStore, SetUsernameWrite } from '#src/store/port.js';
+import type { SetUsernameWrite } from '#src/store/port.js';
 import { fakePrekeys, newDevice, newPerson, type Person } from './client.js';
-import { type Adapter, append, enrol, one, putDevices, registerWrite } from './store-contract.js';
+import {
+  type Adapter,
+  append,
+  enrol,
+  one,
+  onStores,
+  putDevices,
+  registerWrite,
+} from './store-contract.js';
 
 const take = (person: Person) =>
   ({ kind: 'takePrekeys', account: person.account, devices: [], lastResortOnly: false }) as const;
@@ -15,13 +23,7 @@ function setUsername(person: Person, username: string | undefined, minute = 100)
 
 /** Run all of it. */
 export function accountContract(t: Test, adapter: Adapter): void {
-  const withStore = (name: string, run: (t: Test, store: RelayStore) => Promise<void>): void => {
-    t.test(name, async (t) => {
-      const store = await adapter.open({});
-      t.teardown(() => store.close());
-      await run(t, store);
-    });
-  };
+  const withStore = onStores(t, adapter);
 
   withStore('a device joins with its prekeys, or not at all', async (t, store) => {
     const bob = newPerson();

@@ -2,10 +2,18 @@
 import { toHex } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
 import type { Test } from 'tap';
-import type { RegisterWrite, RelayStore } from '#src/store/port.js';
+import type { RegisterWrite } from '#src/store/port.js';
 import type { AddInviteWrite, VerifiedTicket } from '#src/store/port-admission.js';
 import { newDevice, newPerson } from './client.js';
-import { type Adapter, append, enrol, one, putDevices, registerWrite } from './store-contract.js';
+import {
+  type Adapter,
+  append,
+  enrol,
+  one,
+  onStores,
+  putDevices,
+  registerWrite,
+} from './store-contract.js';
 
 const hash = () => provider.randomBytes(32);
 
@@ -20,17 +28,7 @@ function newTicket(more: Partial<VerifiedTicket> = {}): VerifiedTicket {
 
 /** Run all of it. */
 export function admissionContract(t: Test, adapter: Adapter): void {
-  const withStore = (
-    name: string,
-    run: (t: Test, store: RelayStore) => Promise<void>,
-    options: Parameters<Adapter['open']>[0] = {},
-  ): void => {
-    t.test(name, async (t) => {
-      const store = await adapter.open(options);
-      t.teardown(() => store.close());
-      await run(t, store);
-    });
-  };
+  const withStore = onStores(t, adapter);
   const register = (more: Partial<RegisterWrite> = {}): RegisterWrite =>
     registerWrite(newPerson(), more);
 

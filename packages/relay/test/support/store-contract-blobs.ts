@@ -6,7 +6,7 @@ import type { AdvanceBlobWrite, CreateBlobWrite } from '#src/store/port-blobs.js
 import { DAY_MINUTES } from '#src/store/port-blobs.js';
 import type { RelayStore } from '#src/store/port.js';
 import { newPerson } from './client.js';
-import { type Adapter, enrol, one } from './store-contract.js';
+import { type Adapter, enrol, one, onStores } from './store-contract.js';
 
 const someone = (): AccountId => generateAccountId(provider);
 const NOW = 1_000 * DAY_MINUTES;
@@ -55,13 +55,7 @@ async function whole(store: RelayStore, blob: CreateBlobWrite): Promise<void> {
 
 /** Run all of it. */
 export function blobRowContract(t: Test, adapter: Adapter): void {
-  const withStore = (name: string, run: (t: Test, store: RelayStore) => Promise<void>): void => {
-    t.test(name, async (t) => {
-      const store = await adapter.open({});
-      t.teardown(() => store.close());
-      await run(t, store);
-    });
-  };
+  const withStore = onStores(t, adapter);
 
   withStore('the row of an upload advances, and survives a restart', async (t, opened) => {
     let store = opened;

@@ -1,5 +1,5 @@
 // What every store must do. One suite, run on each adapter, plain and behind a faulty wrapper.
-import { decodeDeviceList, generateAccountId, type PrekeyUpload } from '@qasid/protocol/envelope';
+import { decodeDeviceList, generateAccountId } from '@qasid/protocol/envelope';
 import { provider } from '@qasid/protocol/crypto/node';
 import type { Test } from 'tap';
 import type {
@@ -101,9 +101,9 @@ function putDevices(
   };
 }
 
-/** Run all of it. */
-export function storeContract(t: Test, adapter: Adapter): void {
-  const withStore = (
+/** A way to add tests to `t` that each get an empty store. */
+export function onStores(t: Test, adapter: Adapter) {
+  return (
     name: string,
     run: (t: Test, store: RelayStore) => Promise<void>,
     options: Parameters<Adapter['open']>[0] = {},
@@ -114,6 +114,11 @@ export function storeContract(t: Test, adapter: Adapter): void {
       await run(t, store);
     });
   };
+}
+
+/** Run all of it. */
+export function storeContract(t: Test, adapter: Adapter): void {
+  const withStore = onStores(t, adapter);
 
   withStore('an account is what was registered', async (t, store) => {
     const alice = newPerson();
@@ -351,113 +356,6 @@ export function storeContract(t: Test, adapter: Adapter): void {
     },
     { envelopesMax: 40 },
   );
-  withStore(
-    'ATK-I07 each one-time prekey goes out once, then the last resort',
-    async (t, store) => {
-      const bob = newPerson();
-      const prekeys = fakePrekeys(3);
-      const mailbox = await enrol(store, bob, { prekeys });
-      const take = {
-        kind: 'takePrekeys',
-        account: bob.account,
-        devices: [],
-        lastResortOnly: false,
-      } as const;
-      const results = await store.commit([take, take, take, take]);
-      const bundles = results.map((r) => (r.kind === 'taken' ? r.bundles[0]! : undefined));
-      t.strictSame(
-        bundles.slice(0, 3).map((bundle) => bundle?.oneTime),
-        prekeys.oneTime,
-      );
-      t.strictSame(
-        bundles.map((bundle) => bundle?.kem),
-        [...prekeys.kem, prekeys.lastResortKem],
-      );
-      t.strictSame(
-        bundles.map((bundle) => bundle?.kemLastResort),
-        [false, false, false, true],
-      );
-      t.equal(bundles[3]?.oneTime, undefined);
-      for (const bundle of bundles) {
-        t.strictSame(bundle?.signed, prekeys.signed);
-        t.equal(bundle?.registrationId, bob.registrationId);
-      }
-      t.strictSame(await store.prekeyCounts(mailbox), {
-        oneTime: 0,
-        kem: 0,
-        signedId: prekeys.signed!.id,
-        lastResortKemId: prekeys.lastResortKem!.id,
-      });
-      const last = results[3]!;
-      t.strictSame(last.kind === 'taken' && last.stocks, [{ mailbox, oneTime: 0, kem: 0 }]);
-    },
-  );
-
-  withStore('prekeys are added, replaced, bounded, and never come back', async (t, store) => {
-    const bob = newPerson();
-    const mailbox = await enrol(store, bob, { prekeys: fakePrekeys(2) });
-    const take = {
-      kind: 'takePrekeys',
-      account: bob.account,
-      devices: [1],
-      lastResortOnly: false,
-    } as const;
-    const taken: number[] = [];
-    const takeOne = async (): Promise<void> => {
-      const result = await one(store, take);
-      if (result.kind === 'taken') taken.push(result.bundles[0]?.oneTime?.id ?? 0);
-    };
-    await takeOne();
-    const refill = fakePrekeys(3, 100);
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: refill }), {
-      kind: 'put',
-      stock: { mailbox, oneTime: 4, kem: 4 },
-    });
-    await takeOne();
-    await takeOne();
-    // The answer got lost and the client repeats its upload: keys that went out stay out.
-    await store.commit([{ kind: 'putPrekeys', mailbox, prekeys: refill }]);
-    t.match(await store.prekeyCounts(mailbox), { oneTime: 2, kem: 2 });
-    await takeOne();
-    await takeOne();
-    await takeOne();
-    t.strictSame(taken, [1, 2, 100, 101, 102, 0]);
-    const none: PrekeyUpload = { oneTime: [], kem: [] };
-    const rotated = fakePrekeys(0).signed!;
-    await store.commit([
-      { kind: 'putPrekeys', mailbox, prekeys: { ...none, signed: { ...rotated, id: 5 } } },
-    ]);
-    t.match(await store.prekeyCounts(mailbox), { signedId: 5, lastResortKemId: 900_002 });
-    const many = fakePrekeys(200, 1000);
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: many }), { kind: 'put' });
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(200, 2000) }), {
-      kind: 'put',
-    });
-    t.strictSame(await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(1, 5000) }), {
-      kind: 'tooMany',
-    });
-    t.strictSame(await one(store, { kind: 'putPrekeys', mailbox: 999, prekeys: none }), {
-      kind: 'noMailbox',
-    });
-  });
-
-  withStore('ATK-B05 a target over its budget keeps its one-time keys', async (t, store) => {
-    const bob = newPerson();
-    const mailbox = await enrol(store, bob);
-    const write = {
-      kind: 'takePrekeys',
-      account: bob.account,
-      devices: [],
-      lastResortOnly: true,
-    } as const;
-    const result = await one(store, write);
-    t.match(result, { kind: 'taken', bundles: [{ kemLastResort: true, oneTime: undefined }] });
-    t.match(await store.prekeyCounts(mailbox), { oneTime: 3, kem: 3 });
-    t.strictSame(await one(store, { ...write, account: newPerson().account }), {
-      kind: 'noAccount',
-    });
-  });
-
   withStore('ATK-G04 device lists change by one version, and not back', async (t, store) => {
     const bob = newPerson();
     const tablet = newDevice(bob, 2);
@@ -493,22 +391,6 @@ export function storeContract(t: Test, adapter: Adapter): void {
     const fresh = { ...tablet, registrationId: 77, auth: provider.ed25519KeyPair() };
     const replaced = await one(store, putDevices(bob, 5, [bob, fresh]));
     t.ok(replaced.kind === 'changed' && replaced.removed.length === 1);
-  });
-
-  withStore('a device without prekeys has no bundle', async (t, store) => {
-    const bob = newPerson();
-    const tablet = newDevice(bob, 2);
-    await enrol(store, bob);
-    await store.commit([putDevices(bob, 2, [bob, tablet])]);
-    const write = {
-      kind: 'takePrekeys',
-      account: bob.account,
-      devices: [],
-      lastResortOnly: false,
-    } as const;
-    const result = await one(store, write);
-    t.equal(result.kind === 'taken' && result.bundles.length, 1);
-    t.match(await one(store, { ...write, devices: [2] }), { kind: 'taken', bundles: [] });
   });
 
   withStore('expired envelopes are swept in slices', async (t, store) => {
