@@ -77,7 +77,7 @@ const rows = [
   ],
   [
     'slow disk (1 s per fsync)',
-    'late, memory bounded, BUSY, sockets alive',
+    'late, memory bounded, BUSY, sockets alive, event loop < 50 ms late',
     'shim under the relay, senders beyond their credit',
     [
       [RELAY, 'e2e/disk-faults', 'takes a second per sync'],
@@ -121,8 +121,8 @@ const rows = [
   ],
   [
     'flood to one mailbox',
-    'its senders are told, others no slower',
-    'four floods, one pair of others',
+    'its senders are told, p99 of others ≤ 2×',
+    '500 sends a second for a full mailbox, one pair of others, with and without in turns',
     [[RELAY, 'e2e/crowd', 'a flood into one mailbox']],
   ],
   [

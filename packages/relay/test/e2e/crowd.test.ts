@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { fakePrekeys, newPerson, type Person, TestClient } from '../support/client.js';
+import { startFlood } from '../support/flood.js';
 import { type RelayProcess, startProcess } from '../support/relay-process.js';
 
-t.setTimeout(600_000);
+// A crowd of 1 000 on a machine that others use: a gigabyte of letters goes to its disk and back.
+t.setTimeout(1_800_000);
 
 const CROWD = Number(process.env.QASID_CROWD ?? 100);
 
@@ -95,7 +97,7 @@ t.test(
       client.resume();
     }
     for (const [, client] of stalled)
-      await client.until(() => client.delivered.length >= 20, 120_000);
+      await client.until(() => client.delivered.length >= 20, 600_000);
     t.comment(
       `numbers: ${CROWD} stalled, ${each.toFixed(0)} KiB each, live p99 ${alone.toFixed(1)} → ${busy.toFixed(1)} ms`,
     );
@@ -111,36 +113,31 @@ t.test(
     const relay = await start(t, { mailboxEnvelopesMax: 500 });
     const victim = newPerson();
     await (await TestClient.register(relay.url, victim, { prekeys: fakePrekeys(0) })).close();
-    const people = await crowd(relay, 6);
-    const [[, a], [bob, b], ...mob] = people as [
+    const [[, a], [bob, b]] = (await crowd(relay, 2)) as [
       [Person, TestClient],
       [Person, TestClient],
-      ...[Person, TestClient][],
     ];
-    const alone = percentile(await liveTraffic(a, bob, b, 100), 0.99);
-    const codes: Record<string, number> = {};
-    let isOver = false;
-    const flood = Promise.all(
-      mob.map(async ([, client]) => {
-        while (!isOver) {
-          const answers = await Promise.all(
-            Array.from({ length: 8 }, () => client.send(victim, 'flood '.repeat(100))),
-          );
-          for (const { code } of answers) codes[code] = (codes[code] ?? 0) + 1;
-        }
-      }),
-    );
-    while ((codes.MAILBOX_FULL ?? 0) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-    const times = await liveTraffic(a, bob, b, 100);
-    isOver = true;
-    await flood;
+    const flood = await startFlood(t, relay.url, victim);
+    await flood.until((codes) => (codes.MAILBOX_FULL ?? 0) > 0);
+    // In turns, with and without: whatever else this machine does slows both, and the best of each is the relay.
+    const alone: number[] = [];
+    const during: number[] = [];
+    const best = (rounds: readonly number[]): number => Math.min(...rounds);
+    const isKept = (): boolean => best(during) <= 2 * best(alone);
+    while (alone.length < 3 || (alone.length < 12 && !isKept())) {
+      flood.pause();
+      await liveTraffic(a, bob, b, 10);
+      alone.push(percentile(await liveTraffic(a, bob, b, 100), 0.99));
+      flood.resume();
+      await liveTraffic(a, bob, b, 10);
+      during.push(percentile(await liveTraffic(a, bob, b, 100), 0.99));
+    }
+    const codes = await flood.stop();
+    const told = codes.MAILBOX_FULL ?? 0;
     t.equal(codes.CONFIRMED, 500, JSON.stringify(codes));
     t.strictSame(Object.keys(codes).sort(), ['CONFIRMED', 'MAILBOX_FULL']);
-    const during = percentile(times, 0.99);
-    t.ok(
-      during < Math.max(20 * alone, 2_000),
-      `p99 alone ${alone.toFixed(1)}, during ${during.toFixed(1)} ms`,
-    );
+    const numbers = `others' p99 ${best(alone).toFixed(1)} → ${best(during).toFixed(1)} ms`;
+    t.ok(isKept(), `${numbers}, best of ${alone.length} rounds each`);
     const v = await TestClient.login(relay.url, victim);
     v.autoAck = true;
     // What came before it began to acknowledge.
@@ -148,10 +145,9 @@ t.test(
     v.ack(v.delivered.at(-1)!.seq);
     await v.until(() => v.delivered.length === 500, 60_000);
     t.comment(
-      `numbers: ${JSON.stringify(codes)}, others' p99 ${alone.toFixed(1)} → ${during.toFixed(1)} ms`,
+      `numbers: 500 stored, ${told} told MAILBOX_FULL, ${numbers}, best of ${alone.length} rounds`,
     );
-    for (const [, client] of people) await client.close();
-    await v.close();
+    for (const client of [a, b, v]) await client.close();
   },
 );
 

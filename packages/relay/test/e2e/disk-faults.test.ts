@@ -12,9 +12,12 @@ import { Checker, inWords } from '../support/checker.js';
 import { newPerson, type Person, TestClient } from '../support/client.js';
 import { type RelayProcess, startProcess } from '../support/relay-process.js';
 
-t.setTimeout(300_000);
-
 const CUTS = Number(process.env.QASID_POWER_CUTS ?? 4);
+
+t.setTimeout(Math.max(300_000, CUTS * 30_000));
+
+/** 13 §16: a slow disk does not hold up the event loop. Lower: the promise of the failure matrix is 50 ms. */
+const LAG_MS_MAX = 50;
 
 function hasCompiler(): boolean {
   try {
@@ -161,6 +164,9 @@ t.test('ATK-I10 a disk that takes a second per sync: late, bounded, alive', { sk
   writeFileSync(flag, '');
   const counts: Record<string, number> = {};
   let isOver = false;
+  t.teardown(() => {
+    isOver = true;
+  });
   const flood = Promise.all(
     senders.map(async (client) => {
       while (!isOver) {
@@ -173,12 +179,18 @@ t.test('ATK-I10 a disk that takes a second per sync: late, bounded, alive', { sk
   );
   const idle = await TestClient.connect(relay.url);
   let slowest = 0;
-  const end = performance.now() + 5_000;
-  while (performance.now() < end) {
-    const asked = performance.now();
-    await idle.ask({ kind: 'ping' });
-    slowest = Math.max(slowest, performance.now() - asked);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  // Others use this machine too, and what they do to the loop passes; what the disk does is in every second.
+  const lags: number[] = [];
+  while (lags.length < 5 || (lags.length < 30 && Math.min(...lags) >= LAG_MS_MAX)) {
+    await relay.stats();
+    const end = performance.now() + 1_000;
+    while (performance.now() < end) {
+      const asked = performance.now();
+      await idle.ask({ kind: 'ping' });
+      slowest = Math.max(slowest, performance.now() - asked);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    lags.push((await relay.stats()).lagP99Ms);
   }
   isOver = true;
   const after = await relay.stats();
@@ -188,16 +200,13 @@ t.test('ATK-I10 a disk that takes a second per sync: late, bounded, alive', { sk
   t.ok((counts.BUSY ?? 0) > 0, 'above the limit senders are told to wait');
   const grown = (after.rssBytes - before.rssBytes) / 2 ** 20;
   t.ok(grown < 200, `memory grew by ${grown.toFixed(0)} MiB`);
-  // The goal is 50 ms on a machine of its own; here others use it too, so the median of all is not asked for.
-  t.ok(
-    after.lagP99Ms < 500,
-    `event loop late by ${after.lagP99Ms.toFixed(0)} ms at the 99th percentile`,
-  );
+  const lag = Math.min(...lags);
+  t.ok(lag < LAG_MS_MAX, `event loop late by ${lag.toFixed(1)} ms at the 99th percentile`);
   t.ok(slowest < 5_000, `pings answered within ${slowest.toFixed(0)} ms`);
   for (const client of [...senders, idle]) await client.close();
   t.equal(await relay.stop(), 0);
   t.comment(
-    `numbers: ${JSON.stringify(counts)}, loop lag p99 ${after.lagP99Ms.toFixed(1)} ms, ` +
+    `numbers: ${JSON.stringify(counts)}, loop lag p99 of a second ${lag.toFixed(1)} to ${Math.max(...lags).toFixed(1)} ms, ` +
       `slowest ping ${slowest.toFixed(0)} ms, memory +${grown.toFixed(0)} MiB`,
   );
 });
