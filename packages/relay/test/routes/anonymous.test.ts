@@ -153,6 +153,33 @@ t.test('ATK-I14 anonymous sockets of one network are bounded, and counted down',
   t.ok(bench);
 });
 
+t.test(
+  'ATK-L06 records asked for without a name are on budgets: of a network, and of all',
+  async (t) => {
+    const twice = { burst: 2, perSecond: 0 };
+    const get = { kind: 'recordGet', id: provider.randomBytes(32) } as const;
+    const codes = async (socket: FakeSocket, count: number) => {
+      const all: string[] = [];
+      while (all.length < count) all.push((await socket.ask(get)).code);
+      return all;
+    };
+    const limited = ['NOT_FOUND', 'NOT_FOUND', 'RATE_LIMITED'];
+    const perNetwork = await benchRelay({
+      host: '0.0.0.0',
+      quotas: { ...NO_QUOTAS, recordReads: twice },
+    });
+    t.strictSame(await codes(await anonymous(perNetwork, '192.0.2.1'), 3), limited);
+    t.strictSame(await codes(await anonymous(perNetwork, '192.0.2.9'), 1), ['RATE_LIMITED']);
+    t.strictSame(await codes(await anonymous(perNetwork, '198.51.100.1'), 3), limited);
+    const ofAll = await benchRelay({
+      host: '0.0.0.0',
+      quotas: { ...NO_QUOTAS, recordsAnonymous: twice },
+    });
+    t.strictSame(await codes(await anonymous(ofAll, '192.0.2.1'), 3), limited);
+    t.strictSame(await codes(await anonymous(ofAll, '198.51.100.1'), 1), ['RATE_LIMITED']);
+  },
+);
+
 /** Counts what a store and a crypto are asked for, in the order they are asked. */
 function counting() {
   const calls: string[] = [];
