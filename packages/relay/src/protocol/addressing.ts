@@ -23,6 +23,7 @@ export function checkAddressing(
   named: readonly KnownDevice[],
   exclude: number | undefined,
 ): AddressingFault | undefined {
+  if (isExact(known, named, exclude)) return undefined;
   const missing: number[] = [];
   const stale: number[] = [];
   for (const { device, registrationId } of known) {
@@ -40,4 +41,20 @@ export function checkAddressing(
   }
   if (missing.length > 0 || extra.length > 0) return { kind: 'mismatch', missing, extra };
   return stale.length > 0 ? { kind: 'stale', devices: stale } : undefined;
+}
+
+/** Nearly every time: the same devices in the same order. */
+function isExact(
+  known: readonly KnownDevice[],
+  named: readonly KnownDevice[],
+  exclude: number | undefined,
+): boolean {
+  if (exclude !== undefined || known.length !== named.length) return false;
+  for (let at = 0; at < known.length; at++) {
+    const is = known[at];
+    const wanted = named[at];
+    if (is?.device !== wanted?.device || is?.registrationId !== wanted?.registrationId)
+      return false;
+  }
+  return true;
 }
