@@ -15,8 +15,11 @@ export async function asWritten({ relay, passphrase, render }: Surroundings) {
   const chat = await alice.conversation('bob');
   await chat.send('salaam');
   alice.on('message', (m) => render(m.sender, m.text));           // and: for await (const m of alice.messages())
+  const team = await alice.createGroup({ title: 'Ministry', members: ['bob', 'carol'] });
+  await team.send('first item');
+  const link = await alice.devices.startLinking();                // show link.qr; the new device: QasidClient.link(...)
   const n = await alice.safetyNumber('bob');                      // n.digits, n.qr, n.compare(scanned)
-  return { alice, chat, n };
+  return { alice, chat, team, link, n };
 }
 
 /** The other way to receive. */
