@@ -11,6 +11,7 @@ import { codeOf } from './explain.js';
 import { STDOUT, type Output } from './output.js';
 import { profileNamed } from './profile.js';
 import type { RegisterOptions } from './commands/register.js';
+import { addDeviceCommands } from './device-args.js';
 import { addRelayCommands } from './relay-args.js';
 
 /** Options every command takes, before or after its name. */
@@ -85,6 +86,7 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .addHelpText('after', HELP);
 
   const relay = addRelayCommands(program, context, finish);
+  const device = addDeviceCommands(program, context, finish);
 
   program
     .command('register')
@@ -196,7 +198,7 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     });
 
   const ofRelay = relay.commands.flatMap((command) => [command, ...command.commands]);
-  for (const command of [program, relay, ...ofRelay, ...program.commands]) {
+  for (const command of [program, ...ofRelay, ...device.commands, ...program.commands]) {
     command.copyInheritedSettings(program).allowExcessArguments(false);
   }
   return program;

@@ -4,6 +4,7 @@
 import type { QasidClient } from '@qasid/client-sdk';
 
 import type { Output } from './output.js';
+import { CliError, EXIT } from './exit-codes.js';
 import type { Profile, ProfileSettings } from './profile.js';
 import { requireSettings } from './profile.js';
 import { readPassphrase, type PassphraseSource } from './prompt.js';
@@ -94,6 +95,16 @@ export async function untilStopped<Result>(
   } finally {
     stop.removeEventListener('abort', onStop);
   }
+}
+
+/** Wait until the relay has accepted this device. @throws CliError `network`, or what went wrong. */
+export async function requireConnected(context: Context, client: QasidClient): Promise<void> {
+  const { timeoutMs } = context;
+  const connected = await within(context, client.caughtUp({ timeoutMs }));
+  if (connected.kind === 'done' && client.status === 'open') return;
+  throw new CliError(EXIT.network, 'another program of this profile is connected', [
+    'end it first: qasid receive --follow, for example',
+  ]);
 }
 
 /** Open the client of `profile`; the caller closes it. */

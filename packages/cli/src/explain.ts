@@ -66,11 +66,30 @@ interface Known {
 
 const asIs = (detail: string): string => detail;
 
+const LINK_AGAIN = 'show a new code: qasid device link';
+
 const KNOWN: Readonly<Record<string, Known>> = {
   NET_UNREACHABLE: {
     exit: EXIT.network,
     message: 'the relay cannot be reached',
     hints: ['is it running? qasid relay start'],
+  },
+  LINK_INVALID: { exit: EXIT.usage, message: asIs },
+  LINK_DIRECTION: { exit: EXIT.usage, message: asIs },
+  LINK_EXPIRED: { exit: EXIT.failed, message: asIs, hints: [LINK_AGAIN] },
+  LINK_USED: { exit: EXIT.failed, message: asIs, hints: [LINK_AGAIN] },
+  LINK_OUTDATED: { exit: EXIT.failed, message: asIs, hints: [LINK_AGAIN] },
+  LINK_REFUSED: { exit: EXIT.notVerified, message: asIs },
+  LINK_CANCELLED: { exit: EXIT.notVerified, message: asIs },
+  LINK_ALTERED: {
+    exit: EXIT.notVerified,
+    message: asIs,
+    hints: ['somebody may be in between', LINK_AGAIN],
+  },
+  LINK_TOO_MANY: {
+    exit: EXIT.failed,
+    message: asIs,
+    hints: ['remove one: qasid device list, qasid device remove N'],
   },
   NET_LOST: { exit: EXIT.network, message: 'the connection to the relay was lost' },
   NET_TIMEOUT: { exit: EXIT.network, message: 'the relay did not answer in time' },

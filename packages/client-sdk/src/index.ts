@@ -96,7 +96,7 @@ export type {
   LinkRequest,
 } from './linking/admitting.js';
 export type { DevicesChange } from './linking/device-changes.js';
-export type { JoinOptions, LinkOptions } from './linking/join-account.js';
+export { relayOfLink, type JoinOptions, type LinkOptions } from './linking/join-account.js';
 export { isLinkText } from './linking/link-text.js';
 export type { TransferProgress } from './linking/transfers.js';
 export type { RegisterOptions } from './registrar.js';

@@ -4,6 +4,7 @@
 import { QasidClient } from './client.js';
 import type { ClientOptions } from './api.js';
 import { fileFromPath, nodeFiles } from './documents/node-files.js';
+import type { LinkOptions } from './linking/join-account.js';
 import { inspectStore, takeLock } from './stores/sqlite-file.js';
 import { SqliteStore } from './stores/sqlite.js';
 import { nodeDial } from './transport/node-socket.js';
@@ -29,6 +30,29 @@ export async function openNodeClient(options: NodeClientOptions): Promise<QasidC
   const store = await SqliteStore.open({ directory, passphrase });
   try {
     return await QasidClient.open({ socket: nodeDial, ...rest, store });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** How to make a folder of this computer a device of an account. */
+export interface NodeLinkOptions extends Omit<LinkOptions, 'store' | 'profile' | 'passphrase'> {
+  /** As in {@link NodeClientOptions}. */
+  readonly directory: string;
+  readonly passphrase?: string;
+}
+
+/**
+ * `QasidClient.link` on the SQLite store in `directory`.
+ *
+ * @throws as `QasidClient.link` and `openNodeClient`.
+ */
+export async function linkNodeClient(options: NodeLinkOptions): Promise<QasidClient> {
+  const { directory, passphrase, ...rest } = options;
+  const store = await SqliteStore.open({ directory, passphrase });
+  try {
+    return await QasidClient.link({ socket: nodeDial, ...rest, store });
   } catch (error) {
     await store.close();
     throw error;

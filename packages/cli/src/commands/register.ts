@@ -86,7 +86,8 @@ function readLine(path: string): string {
   }
 }
 
-async function newPassphrase(
+/** The passphrase of a profile that is made now; `undefined`: none. @throws CliError `usage` */
+export async function newPassphrase(
   context: Context,
   options: { readonly passphrase: boolean },
 ): Promise<string | undefined> {

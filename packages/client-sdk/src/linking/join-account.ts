@@ -19,10 +19,19 @@ export interface LinkOptions extends Omit<ClientOptions, 'relay' | 'connect'>, J
   readonly relay?: string;
 }
 
+/**
+ * The relay that a device of an account names in its code.
+ *
+ * @throws LinkError `LINK_INVALID`, `LINK_DIRECTION`.
+ */
+export function relayOfLink(link: string): string {
+  return parseLinkText(link, 'account').relay;
+}
+
 /** Where to meet. @throws LinkError `LINK_INVALID`, `LINK_DIRECTION`; UsageError `USAGE_ARGUMENT`. */
 export function relayOf(options: Pick<LinkOptions, 'relay' | 'link'>): string {
   const { relay, link } = options;
-  const shown = link === undefined ? undefined : parseLinkText(link, 'account').relay;
+  const shown = link === undefined ? undefined : relayOfLink(link);
   const found = relay ?? shown;
   if (found !== undefined) return found;
   throw new UsageError('USAGE_ARGUMENT', 'without a code to scan, name the relay');
