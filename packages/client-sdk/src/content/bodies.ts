@@ -317,7 +317,7 @@ function encodeSync({ conversation, action }: SyncBody): Bytes {
 
 function decodeSync(encoded: Uint8Array): SyncBody | { readonly kind: 'unknown' } {
   const types = Object.fromEntries(
-    Array.from({ length: 10 }, (_, index) => [index + 1, 'bytes' as const]),
+    Array.from({ length: 9 }, (_, index) => [index + 1, 'bytes' as const]),
   );
   const fields = new Fields(encoded, types);
   const conversation = conversationBytes(fields, 1);

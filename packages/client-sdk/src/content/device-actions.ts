@@ -4,13 +4,13 @@
 import { ProtoWriter, type Bytes } from '@qasid/protocol';
 
 import { Fields, refuse } from './fields.js';
-import { CHAIN_COUNTER_MAX, CHAIN_ID_BYTES, TIME_MAX_MS } from './limits.js';
-import type { ChainHead, SyncBody } from './types.js';
+import { TIME_MAX_MS } from './limits.js';
+import type { SyncBody } from './types.js';
 
 /** The actions of this file. */
 export type DeviceAction = Extract<
   SyncBody['action'],
-  { readonly kind: 'device' | 'part' | 'arrived' | 'heads' }
+  { readonly kind: 'device' | 'part' | 'arrived' }
 >;
 
 /** Their fields in a sync. */
@@ -18,7 +18,6 @@ export const DEVICE_ACTIONS: Readonly<Record<DeviceAction['kind'], number>> = {
   device: 7,
   part: 8,
   arrived: 9,
-  heads: 10,
 };
 
 /** Longest name or platform of a device, in bytes of UTF-8. */
@@ -26,9 +25,6 @@ const NAME_BYTES = 64;
 
 /** Largest part: what fits the largest envelope, also in a first message. */
 const PART_BYTES_MAX = 61_000;
-
-/** Heads in one sync. */
-export const HEADS_MAX = 256;
 
 /** Bytes of an action, without its field. */
 export function encodeDeviceAction(action: DeviceAction): Bytes {
@@ -50,11 +46,6 @@ export function encodeDeviceAction(action: DeviceAction): Bytes {
         .finish();
     case 'arrived':
       return new ProtoWriter(32).bytes(1, action.transfer).uint32(2, action.next).finish();
-    case 'heads': {
-      const writer = new ProtoWriter();
-      for (const head of action.heads) writer.bytes(1, encodeHead(head));
-      return writer.finish();
-    }
   }
 }
 
@@ -84,42 +75,9 @@ export function decodeDeviceAction(sync: Fields): DeviceAction | undefined {
     };
   }
   const arrived = sync.view(DEVICE_ACTIONS.arrived);
-  if (arrived) {
-    const fields = new Fields(arrived, { 1: 'bytes', 2: 'number' });
-    return {
-      kind: 'arrived',
-      transfer: fields.bytes(1, 16),
-      next: fields.number(2, 0xffff_ffff),
-    };
-  }
-  const heads = sync.view(DEVICE_ACTIONS.heads);
-  if (heads === undefined) return undefined;
-  const list = new Fields(heads, { 1: 'bytes' }, { 1: HEADS_MAX });
-  return { kind: 'heads', heads: list.views(1).map(decodeHead) };
-}
-
-function encodeHead(head: ChainHead): Bytes {
-  return new ProtoWriter(96)
-    .bytes(1, head.conversation)
-    .bytes(2, head.author)
-    .uint32(3, head.device)
-    .bytes(4, head.chain)
-    .uint32(5, head.counter)
-    .finish();
-}
-
-function decodeHead(encoded: Uint8Array): ChainHead {
-  const types = { 1: 'bytes', 2: 'bytes', 3: 'number', 4: 'bytes', 5: 'number' } as const;
-  const fields = new Fields(encoded, types);
-  const conversation = fields.bytes(1, 16, 32);
-  if (conversation.length !== 16 && conversation.length !== 32) refuse('no conversation');
-  return {
-    conversation,
-    author: fields.bytes(2, 16),
-    device: deviceOf(fields, 3),
-    chain: fields.bytes(4, CHAIN_ID_BYTES),
-    counter: fields.number(5, CHAIN_COUNTER_MAX),
-  };
+  if (arrived === undefined) return undefined;
+  const fields = new Fields(arrived, { 1: 'bytes', 2: 'number' });
+  return { kind: 'arrived', transfer: fields.bytes(1, 16), next: fields.number(2, 0xffff_ffff) };
 }
 
 function deviceOf(fields: Fields, field: number): number {

@@ -225,20 +225,7 @@ export interface SyncBody {
         readonly data: Bytes;
       }
     /** Parts before `next` have arrived. */
-    | { readonly kind: 'arrived'; readonly transfer: Bytes; readonly next: number }
-    /** How far the sender has read the chains of others. */
-    | { readonly kind: 'heads'; readonly heads: readonly ChainHead[] };
-}
-
-/** Where the chain of one device stands, as one of our devices has it. */
-export interface ChainHead {
-  /** Account (16 bytes) or group (32) the chain belongs to. */
-  readonly conversation: Bytes;
-  /** Account, 16 bytes, and device that write it. */
-  readonly author: Bytes;
-  readonly device: number;
-  readonly chain: Bytes;
-  readonly counter: number;
+    | { readonly kind: 'arrived'; readonly transfer: Bytes; readonly next: number };
 }
 
 /** Signalling of a call, for the calls part of the SDK. */

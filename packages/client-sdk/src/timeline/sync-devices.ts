@@ -73,7 +73,5 @@ export async function applyDeviceAction(
       await batch.setRecord(DEPARTURE_SPACE, `${from}`, encodeDeparture({ ...state, arrived }));
       return [{ kind: 'transfer' }];
     }
-    case 'heads':
-      return [];
   }
 }

@@ -26,7 +26,6 @@ export async function applySync(
     case 'device':
     case 'part':
     case 'arrived':
-    case 'heads':
       return applyDeviceAction(batch, action, device, content.sentAtMs, around);
     default:
       await applyConversationSync(batch, content, body.conversation, action, around);
