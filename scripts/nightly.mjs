@@ -55,6 +55,7 @@ const groups = [
   ['blobs', inFolder('packages/relay/dist-test/e2e', /blob-(?:memory|kill)\.test\.js$/)],
   // Groups: 50 members with churn over a real relay, and random schedules.
   ['groups', inFolder('packages/client-sdk/dist-test', /group-(?:churn|schedules)\.test\.js$/)],
+  ['documents', inFolder('packages/client-sdk/dist-test/e2e', /documents-hard\.test\.js$/)],
   ['tabs', inFolder('packages/client-sdk/dist-test/browser', /tabs\.test\.js$/)],
 ];
 
