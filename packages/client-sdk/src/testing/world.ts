@@ -99,6 +99,22 @@ export class TestWorld {
     this.#relay = undefined;
   }
 
+  /**
+   * Let time pass until `work` is done: a promise of a client in this world may need a network, and that
+   * needs time.
+   *
+   * @throws what `work` throws; Error when it is not done after `limitMs`.
+   */
+  async finish<Result>(work: Promise<Result>, limitMs?: number): Promise<Result> {
+    let isDone = false;
+    const noted = work.finally(() => {
+      isDone = true;
+    });
+    noted.catch(() => undefined);
+    if (!(await this.clock.until(() => isDone, limitMs))) throw new Error('not done in time');
+    return noted;
+  }
+
   /** Envelopes that wait at the relay. */
   async queued(): Promise<number> {
     return (await this.#relay?.totals())?.envelopes ?? 0;

@@ -145,7 +145,7 @@ t.test('ATK-M01 media is opened only as a person agreed: towards whom, and what'
     }),
     { numRuns: 3_000 },
   );
-  t.ok(opened > 50, `${opened} calls were opened`);
+  t.ok(opened > 10, `${opened} calls were opened`);
 });
 
 t.test('every ringing and every connecting ends, and nothing stays open after it', async (t) => {
