@@ -53,8 +53,9 @@ export function costLines(
     ]);
   };
   const users = options.users ?? value('qasid_accounts');
-  const seconds = Math.floor(nowSeconds - value('process_start_time_seconds'));
-  if (users <= 0 || seconds <= 0) {
+  // A relay that was started a moment ago has been up for a second: little is known, and nothing is wrong.
+  const seconds = Math.max(1, Math.floor(nowSeconds - value('process_start_time_seconds')));
+  if (users <= 0) {
     throw new CliError(EXIT.failed, 'there is nobody to share the cost', [
       'wait until the relay has users, or name how many: --users 1000',
     ]);

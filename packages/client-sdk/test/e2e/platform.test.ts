@@ -33,7 +33,9 @@ t.test('a profile is a folder of its own, encrypted, and comes back', async (t) 
   await (await again.send('bob', 'salaam')).confirmed;
   await inbox.reach(1, 60_000);
   t.strictSame(inbox.texts, ['salaam']);
-  t.strictSame(readdirSync(join(home, 'sdk')).sort(), ['alice', 'bob']);
+  const entries = readdirSync(join(home, 'sdk'), { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  t.strictSame(folders.sort(), ['alice', 'bob']);
   t.equal(statSync(join(home, 'sdk', 'alice')).mode & 0o777, 0o700);
   const raw = readFileSync(join(home, 'sdk', 'alice', 'store.sqlite'), 'latin1');
   t.notOk(raw.includes('salaam'), 'not readable');
