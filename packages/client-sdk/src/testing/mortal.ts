@@ -5,6 +5,7 @@
  * call to the store, and before each message that arrives. Between two of them a client changes nothing
  * that outlives it, so these are all the moments that differ.
  */
+import type { Clock, Timer } from '../clock.js';
 import type { ClientStore, ConnectionLease } from '../stores/port.js';
 import type { Dial, Socket } from '../transport/port.js';
 
@@ -17,6 +18,7 @@ export class Mortal {
   readonly #sockets = new Set<Socket>();
   readonly #leases = new Set<ConnectionLease>();
   readonly #unwatch = new Set<() => void>();
+  readonly #timers = new Set<Timer>();
   #momentsLeft: number;
   #moments = 0;
   #dead = false;
@@ -45,6 +47,28 @@ export class Mortal {
     for (const socket of this.#sockets) socket.close();
     for (const lease of this.#leases) void lease.release();
     for (const end of this.#unwatch) end();
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** `clock` as this life sees it: its timers end with it. */
+  clock(clock: Clock): Clock {
+    return {
+      now: () => clock.now(),
+      after: (delayMs, action) => {
+        if (this.#dead) return { cancel: () => undefined };
+        const timer = clock.after(delayMs, () => {
+          this.#timers.delete(timer);
+          action();
+        });
+        this.#timers.add(timer);
+        return {
+          cancel: () => {
+            this.#timers.delete(timer);
+            timer.cancel();
+          },
+        };
+      },
+    };
   }
 
   /** One moment passes. */

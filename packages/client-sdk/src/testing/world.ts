@@ -148,7 +148,7 @@ export class TestWorld {
       random: () => random.next(),
       ...rest,
       relay: RELAY_URL,
-      clock: this.clock,
+      clock: mortal.clock(this.clock),
       store: mortal.store,
       socket: mortal.dial,
     });
