@@ -3,7 +3,7 @@
  */
 import { fromHex, UsageError, type Bytes } from '@qasid/protocol';
 
-import type { ConversationInfo, Message, MessageKey, SentMessage } from './api.js';
+import type { ConversationInfo, Gap, Message, MessageKey, SentMessage } from './api.js';
 import { newConversation, type ConversationState } from './content/conversation-state.js';
 import {
   contentDigest,
@@ -35,6 +35,7 @@ import type { Contact, MessageRow, Position } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
 import { bodyOf } from './timeline/changes.js';
 import { idBytes } from './timeline/ids.js';
+import { openGaps } from './timeline/links.js';
 import { consume, isUnopened, readThrough } from './timeline/reading.js';
 import { addReceipt, decodeDue, encodeDue } from './timeline/receipts-due.js';
 import { clearConversation } from './timeline/sync.js';
@@ -296,6 +297,14 @@ export class Conversation {
   ): Promise<readonly Message[]> {
     const limit = options.limit ?? 50;
     return this.#deps.history.search(query, { ...options, peer: this.id, limit });
+  }
+
+  /**
+   * What is missing here now, each with the cause `missing`. The event `gap` tells when it changes; a program that
+   * was killed at that moment finds it here.
+   */
+  gaps(): Promise<readonly Gap[]> {
+    return openGaps(this.#deps.platform.store, this.id);
   }
 
   /** Keep what the person has begun to write. Stays on this device. */

@@ -121,6 +121,20 @@ export class Directory {
   }
 
   /**
+   * The relay showed another key for `account`: does it still? Otherwise one lie of the past would stop us until
+   * a person trusts the liar's key.
+   *
+   * @throws TrustError `TRUST_IDENTITY_CHANGED` when it does, or cannot be asked now; as `resolve`.
+   */
+  async recheck(account: string, offered: PublicKey): Promise<Contact> {
+    try {
+      return await this.refresh(account);
+    } catch (error) {
+      throw error instanceof NetworkError ? identityChanged(offered) : error;
+    }
+  }
+
+  /**
    * Take prekey bundles of some devices of a contact, checked against its identity and its device list.
    *
    * @returns bundles by device, and the contact as of now. A device may be missing: it has no prekeys yet.

@@ -366,7 +366,7 @@ export class Engine {
       this.#tendTokens();
       this.#refreshOwnDevices();
       this.#repairs.resume().catch((error: unknown) => this.#events.trouble(error));
-      void this.#recheckHeld();
+      void this.recheckHeld();
     } else {
       this.#caughtUp = false;
       this.#inbox.reset();
@@ -403,14 +403,15 @@ export class Engine {
   }
 
   /** Rows held because the relay showed another key, while it now shows the trusted one again: let them go. */
-  async #recheckHeld(): Promise<void> {
+  async recheckHeld(): Promise<void> {
     const { store } = this.#platform;
     try {
       if ((await store.outboxState()) === 'empty' || !(await store.hasUnsealed())) return;
       const rows = (await store.loadOutbox({ limit: 10_000 })).filter(({ held }) => held);
-      for (const account of new Set(rows.map((row) => row.account))) {
-        if (account === undefined || !(await this.#isTrusted(account))) continue;
-        const freed = rows.filter((row) => row.account === account);
+      // Who was written to by a name that nobody has resolved yet has only that.
+      for (const who of new Set(rows.map(({ account, username }) => account ?? username))) {
+        if (who === undefined || !(await this.#isTrusted(who))) continue;
+        const freed = rows.filter(({ account, username }) => (account ?? username) === who);
         await store.commit({
           extra: { outboxChanged: freed.map((row) => ({ ...row, held: false })) },
         });
@@ -420,9 +421,11 @@ export class Engine {
     }
   }
 
-  async #isTrusted(account: string): Promise<boolean> {
+  async #isTrusted(who: string): Promise<boolean> {
     try {
-      await this.directory.refresh(account);
+      const known = await this.directory.known(who);
+      if (known === undefined) await this.directory.resolve(who);
+      else await this.directory.refresh(known.account);
       return true;
     } catch (error) {
       if (error instanceof TrustError) return false;

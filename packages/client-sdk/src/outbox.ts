@@ -44,6 +44,12 @@ const QUEUED_MAX = 2_048;
 /** How often at most to look whether held rows were let go. */
 const HELD_INTERVAL_MS = 300;
 
+/** A row with its ciphertexts. */
+type SealedRow = OutboxRow & {
+  readonly account: string;
+  readonly parts: readonly OutboxPart[];
+};
+
 /** What the outbox needs. */
 export interface OutboxOptions {
   readonly store: ClientStore;
@@ -316,10 +322,9 @@ export class Outbox {
     }
     // Sealed for keys that are no longer trusted, or not at all: whoever still needs it asks again.
     if (row.kind === 'repair' && (row.parts === undefined || row.account === undefined)) return;
-    let { parts, account } = row;
-    if (parts === undefined || account === undefined)
-      ({ parts, account } = await this.#prepare(row));
+    let sealed = isSealedRow(row) ? row : await this.#prepare(row);
     for (let round = 0; ; round++) {
+      const { account, parts } = sealed;
       // Nobody to send to: a note to oneself, or a copy for other devices that are gone.
       if (parts.length === 0) return;
       const answer = await this.#options.post(account, parts);
@@ -334,32 +339,23 @@ export class Outbox {
         throw new NetworkError('NET_REFUSED', 'relay and device list do not agree');
       }
       const stale = body.kind === 'stale' ? body.devices : [];
-      parts = await this.#readdress(row, account, parts, stale);
+      sealed = await this.#readdress(sealed, stale);
     }
   }
 
   /** First encryption of a row that was queued without a session. */
-  async #prepare(
-    row: OutboxRow,
-  ): Promise<{ readonly parts: readonly OutboxPart[]; readonly account: string }> {
+  async #prepare(row: OutboxRow): Promise<SealedRow> {
     const { directory, sealing } = this.#options;
     const contact = await directory.resolve(row.account ?? row.username ?? '');
-    const all = devicesOf(sealing, contact);
-    const parts = await this.#seal(row, contact, [], all, {});
-    return { parts, account: contact.account };
+    return this.#seal(row, contact, [], devicesOf(sealing, contact), {});
   }
 
   /** The relay knows other devices than the row names: learn which, and encrypt for those that lack it. */
-  async #readdress(
-    row: OutboxRow,
-    account: string,
-    parts: readonly OutboxPart[],
-    stale: readonly number[],
-  ): Promise<readonly OutboxPart[]> {
+  async #readdress(row: SealedRow, stale: readonly number[]): Promise<SealedRow> {
     const { directory, sealing } = this.#options;
-    const contact = await directory.refresh(account);
+    const contact = await directory.refresh(row.account);
     const listed = devicesOf(sealing, contact);
-    const kept = parts.filter((part) => {
+    const kept = row.parts.filter((part) => {
       if (stale.includes(part.device)) return false;
       return listed.some(
         ({ device, registrationId }) =>
@@ -367,11 +363,15 @@ export class Outbox {
       );
     });
     const lacking = listed.filter(({ device }) => !kept.some((part) => part.device === device));
-    const clientIds = new Map(parts.map((part) => [part.device, part.clientId]));
+    const clientIds = new Map(row.parts.map((part) => [part.device, part.clientId]));
     return this.#seal(row, contact, kept, lacking, { clientIds, stale });
   }
 
-  /** Encrypt for `lacking` devices, making sessions where needed, and store the row with all its parts. */
+  /**
+   * Encrypt for `lacking` devices, making sessions where needed, and store the row with all its parts.
+   *
+   * @returns the row as stored: whoever goes on with the one from before gives its content a second link.
+   */
   async #seal(
     row: OutboxRow,
     contact: Contact,
@@ -381,7 +381,7 @@ export class Outbox {
       readonly clientIds?: ReadonlyMap<number, OutboxPart['clientId']>;
       readonly stale?: readonly number[];
     },
-  ): Promise<readonly OutboxPart[]> {
+  ): Promise<SealedRow> {
     const { directory, sealing, clock, store } = this.#options;
     const { clientIds = chosenIds(row), stale = [] } = how;
     const link = await linkFor(sealing, contact.account, row);
@@ -398,7 +398,17 @@ export class Outbox {
         throw new StateError('STATE_NO_SESSION', 'a device of the recipient has no prekeys yet');
       }
     }
-    let sealed: readonly OutboxPart[] = [];
+    const { account } = contact;
+    const username = contact.username ?? row.username;
+    let sealed: SealedRow = {
+      ...row,
+      content,
+      account,
+      username,
+      parts: kept,
+      held: false,
+      copied: true,
+    };
     const recipient = {
       contact,
       content,
@@ -407,22 +417,11 @@ export class Outbox {
       ...(clientIds && { clientIds }),
     };
     await sealFor(sealing, [recipient], clock.now(), async ([parts = []]) => {
-      sealed = [...kept, ...parts].sort((a, b) => a.device - b.device);
-      const { account, username } = contact;
+      sealed = { ...sealed, parts: [...kept, ...parts].sort((a, b) => a.device - b.device) };
       await link?.check();
       return {
         ...joinExtras(await begunWith(store, row, account, clock.now()), link?.extra ?? {}),
-        outboxChanged: [
-          {
-            ...row,
-            content,
-            account,
-            username: username ?? row.username,
-            parts: sealed,
-            held: false,
-            copied: true,
-          },
-        ],
+        outboxChanged: [sealed],
         outboxAdded: copies,
         ...(row.kind === 'message' && { messagesChanged: [{ id: row.messageId, peer: account }] }),
       };
@@ -454,6 +453,10 @@ export class Outbox {
 /** Whether a row may be that of a message in the history. */
 function hasMessage({ kind }: OutboxRow): boolean {
   return kind === 'message' || kind === 'group';
+}
+
+function isSealedRow(row: OutboxRow): row is SealedRow {
+  return row.account !== undefined && row.parts !== undefined;
 }
 
 /** Rows of one lane keep their order. */

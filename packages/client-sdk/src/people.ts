@@ -74,7 +74,10 @@ export async function trustContact(deps: PeopleDeps, who: string): Promise<void>
   }
   const { account, username, offeredIdentity } = contact;
   const rows = await store.loadOutbox({ limit: 10_000 });
-  const waiting = rows.filter((row) => row.account === account);
+  // A row that waits may know no more than the name it was written to.
+  const waiting = rows.filter((row) =>
+    row.account === undefined ? row.username === username : row.account === account,
+  );
   if (offeredIdentity === undefined && !waiting.some(({ held }) => held)) return;
   await store.commit({
     ...(offeredIdentity && { identities: [{ name: account, identityKey: offeredIdentity }] }),

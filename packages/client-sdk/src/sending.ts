@@ -19,7 +19,7 @@ import {
   type Timer,
 } from './content/index.js';
 import { saysTheSame } from './content/same-shape.js';
-import { identityChanged, isAccountText } from './directory.js';
+import { isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
 import { AccountError, NetworkError } from './errors.js';
 import { encodePacket } from './groups/packet.js';
@@ -262,8 +262,11 @@ export class Sending {
     draft: Draft,
   ): Promise<{ readonly confirmed: Promise<void>; readonly known: boolean }> {
     const isGroup = isGroupId(to);
-    const contact = isGroup ? undefined : await engine.directory.known(to);
-    if (contact?.offeredIdentity !== undefined) throw identityChanged(contact.offeredIdentity);
+    let contact = isGroup ? undefined : await engine.directory.known(to);
+    if (contact?.offeredIdentity !== undefined) {
+      contact = await engine.directory.recheck(contact.account, contact.offeredIdentity);
+      void engine.recheckHeld();
+    }
     const id = toHex(draft.id);
     const confirmed = this.#await(id);
     try {

@@ -142,6 +142,7 @@ class Connection {
   readonly #toClient: Lane;
   #relay: RelayHandler | undefined;
   #isOver = false;
+  #isHungUp = false;
 
   constructor(name: string, events: SocketEvents, around: Surroundings) {
     this.#around = around;
@@ -152,13 +153,13 @@ class Connection {
     this.clientEnd = {
       send: (message) =>
         this.#carry(this.#toRelay, message, (frame) => this.#relay?.message(frame)),
-      close: () => this.#end(1000),
+      close: () => this.#hangUp(),
     };
   }
 
   open(answering: () => Answering | undefined): void {
     this.#toRelay.carry(this.#latency(), () => {
-      const answer = answering();
+      const answer = this.#isHungUp ? undefined : answering();
       if (answer === undefined) {
         this.#end(1006);
         return;
@@ -176,7 +177,7 @@ class Connection {
   #relayEnd(): RelaySocket {
     return {
       send: (frame) => {
-        if (this.#isOver) return 'dropped';
+        if (this.#isOver || this.#isHungUp) return 'dropped';
         this.#carry(this.#toClient, frame, (copy) => this.#events.received(copy));
         return 'sent';
       },
@@ -191,7 +192,7 @@ class Connection {
     message: Uint8Array,
     arrive: (message: Uint8Array<ArrayBuffer>) => void,
   ): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#isHungUp) return;
     const copy = Uint8Array.from(message);
     const { random, conditions } = this.#around;
     const breaks = random.chance(conditions.breakChance);
@@ -202,6 +203,15 @@ class Connection {
     });
   }
 
+  /** The client goes, or its program dies: what it sent before still arrives. */
+  #hangUp(): void {
+    if (this.#isOver || this.#isHungUp) return;
+    this.#isHungUp = true;
+    this.#toClient.cut();
+    this.#events.closed({ code: 1000 });
+    this.#toRelay.carry(this.#latency(), () => this.#end(1000));
+  }
+
   #end(code: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -209,7 +219,7 @@ class Connection {
     this.#toClient.cut();
     this.#around.ended();
     this.#relay?.closed(code);
-    this.#events.closed({ code });
+    if (!this.#isHungUp) this.#events.closed({ code });
   }
 
   #latency(): number {

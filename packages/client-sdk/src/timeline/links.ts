@@ -4,9 +4,9 @@
 import { toHex } from '@qasid/protocol';
 
 import type { Gap } from '../api.js';
-import { acceptLink, chainHash, type Anchor } from '../content/index.js';
-import { PLACE_STEP, type MessageRow } from '../stores/port.js';
-import type { Batch } from './batch.js';
+import { acceptLink, chainHash, decodeIncoming, type Anchor } from '../content/index.js';
+import { PLACE_STEP, type ClientStore, type MessageRow } from '../stores/port.js';
+import { SPACE, type Batch } from './batch.js';
 import type { Entry, Surroundings } from './types.js';
 
 /** What the link of a content says. */
@@ -104,4 +104,21 @@ function between(
   const first = known ? predecessor.counter : 0;
   const share = (counter - first) / (successor.counter - first);
   return Math.floor(low + (after - low) * share);
+}
+
+/** What is missing in a conversation: of the devices of `peer`, and of our own other ones. */
+export async function openGaps(
+  store: Pick<ClientStore, 'loadRecords'>,
+  peer: string,
+): Promise<readonly Gap[]> {
+  const gaps: Gap[] = [];
+  for (const { key, value } of await store.loadRecords(SPACE.incoming)) {
+    const [conversation, account = '', device = ''] = key.split('/');
+    if (conversation !== peer) continue;
+    for (const { from, to, silent } of decodeIncoming(value).gaps) {
+      if (silent) continue;
+      gaps.push({ peer, account, device: Number(device), from, to, cause: 'missing' });
+    }
+  }
+  return gaps;
 }

@@ -179,3 +179,28 @@ t.test('ATK-D06 receipts, typing, reactions and short texts are of one size', as
     t.strictSame([...(sizes.get(what) ?? [])], [512], what);
   }
 });
+
+t.test(
+  'ATK-I01 a first message that is addressed again keeps its place in the chain',
+  async (t) => {
+    const relay = await testRelay(t);
+    let stale = 1;
+    const lies: Lies = {
+      // It has the message, and says that it was for an older device.
+      toClient: (item, asked) =>
+        item.kind === 'response' && asked?.kind === 'send' && stale-- > 0
+          ? [{ ...item, code: 'DEVICES_STALE', body: { kind: 'stale', devices: [1] } }]
+          : [item],
+    };
+    const alice = await person(t, relay, 'alice', { socket: evilDial(lies) });
+    const bob = await person(t, relay, 'bob');
+    const gaps: Gap[] = [];
+    bob.on('gap', (gap) => gaps.push(gap));
+    const sees = new Inbox(bob);
+    await (await alice.send('bob', 'one')).confirmed;
+    await (await alice.send('bob', 'two')).confirmed;
+    await until(() => sees.texts.includes('two'), LONG);
+    t.strictSame(sees.texts, ['one', 'two'], 'shown once');
+    t.strictSame(missing(gaps), []);
+  },
+);

@@ -106,6 +106,30 @@ t.test(
   },
 );
 
+t.test('ATK-F01 a lie of a moment does not stop later messages', async (t) => {
+  const relay = await testRelay(t);
+  const bob = await person(t, relay, 'bob');
+  const bobSees = new Inbox(bob);
+  const lies: Lies = {};
+  const alice = await person(t, relay, 'alice', { socket: evilDial(lies) });
+  await (await alice.send('bob', 'before')).confirmed;
+  const asImpostor = answersFrom(new Impostor(), bob.me.account!);
+  lies.toClient = (item, asked) =>
+    item.kind === 'response' && asked?.kind === 'send'
+      ? [{ ...item, code: 'DEVICES_STALE', body: { kind: 'stale', devices: [1] } }]
+      : asImpostor(item, asked);
+  lies.toRelay = (item) => (item.op.kind === 'send' ? [{ ...item, op: { kind: 'ping' } }] : [item]);
+  const sent = await alice.send('bob', 'during');
+  await t.rejects(sent.confirmed, { code: 'TRUST_IDENTITY_CHANGED' });
+  await t.rejects(alice.send('bob', 'while it lies'), { code: 'TRUST_IDENTITY_CHANGED' });
+  delete lies.toClient;
+  delete lies.toRelay;
+  // No new connection, no person: the relay is asked again before anything is refused.
+  await (await alice.send('bob', 'after')).confirmed;
+  await bobSees.reach(3);
+  t.strictSame(bobSees.texts, ['before', 'during', 'after']);
+});
+
 t.test('a relay that shows another key for our own account', async (t) => {
   const relay = await testRelay(t);
   const store = new MemoryStore();

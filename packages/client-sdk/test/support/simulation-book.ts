@@ -61,6 +61,11 @@ export class Book {
   readonly #removed = new Map<string, Set<string>>();
   readonly #told = new Map<string, Set<string>>();
   readonly #clears = new Set<string>();
+  /**
+   * Conversations of a device that were cleared once. What was held back over that comes without its place and
+   * its changes: they were cleared.
+   */
+  readonly #forgot = new Set<string>();
   readonly #events = new Map<string, Set<string>>();
   undecryptable = 0;
 
@@ -164,7 +169,8 @@ export class Book {
     }
     const isMine = one.peer === reader.account || one.author === reader.account;
     const peer = one.author === reader.account ? one.peer : one.author;
-    if (!isMine || row.peer !== peer) this.problems.push(`${reader.name} was shown ${key} of others`);
+    if (!isMine || row.peer !== peer)
+      this.problems.push(`${reader.name} was shown ${key} of others`);
   }
 
   #cleared(reader: Reader, peer: string): void {
@@ -172,6 +178,7 @@ export class Book {
     if (!this.#clears.has(`${account}/${peer}`)) {
       this.problems.push(`${name} cleared ${peer}, which nobody asked for`);
     }
+    this.#forgot.add(`${name}/${peer}`);
     const removed = setOf(this.#removed, name);
     for (const [key, one] of this.written) {
       const isHere = one.author === account ? one.peer === peer : one.author === peer;
@@ -190,7 +197,8 @@ export class Book {
     const { counter } = one.link;
     if (this.#told.get(reader.name)?.has(`${name}/${counter}`) === true) {
       // It was told, and may have come since.
-      if (!this.storedAt(reader).has(`${one.author}/${one.id}`) && one.body.kind === 'text') return 'missing';
+      if (!this.storedAt(reader).has(`${one.author}/${one.id}`) && one.body.kind === 'text')
+        return 'missing';
     }
     if (toHex(chain.chain) !== one.link.chain || counter > chain.counter) return 'not-yet';
     const open = chain.gaps.some(({ from, to }) => from <= counter && counter <= to);
@@ -198,15 +206,19 @@ export class Book {
   }
 
   /** Check one device at the end, when everything was sent and the last message of each chain came. */
-  async check(reader: Reader, shown: ReadonlyMap<string, readonly Message[]>): Promise<Tally> {
+  async check(
+    reader: Reader,
+    shown: ReadonlyMap<string, readonly Message[]>,
+    gaps: readonly Gap[],
+  ): Promise<Tally> {
     const { problems } = this;
     const rows = await reader.store.loadRecords(SPACE.incoming);
     const chains = new Map(rows.map(({ key, value }) => [key, decodeIncoming(value)]));
     const stored = this.storedAt(reader);
     const removed = setOf(this.#removed, reader.name);
     const here = new Map<string, Message>();
-    for (const messages of shown.values()) {
-      this.#checkOrder(reader, messages);
+    for (const [peer, messages] of shown) {
+      if (!this.#forgot.has(`${reader.name}/${peer}`)) this.#checkOrder(reader, messages);
       for (const message of messages) here.set(`${message.sender.account}/${message.id}`, message);
     }
     const tally = { due: 0, shown: 0, missing: 0, compared: 0 };
@@ -216,14 +228,20 @@ export class Book {
       const standing = this.standing(reader, one, chains);
       const isText = one.body.kind === 'text';
       const givenUp = this.isGivenUp(one);
-      if (standing === 'not-yet' && !givenUp) problems.push(`${reader.name}: ${key} is lost, untold`);
+      if (standing === 'not-yet' && !givenUp)
+        problems.push(`${reader.name}: ${key} is lost, untold`);
       if (isText && standing !== 'own' && !givenUp) {
         tally.due++;
         if (standing === 'received' && !stored.has(key)) {
-          problems.push(`${reader.name}: ${key} (${one.link?.counter}) was lost, and nobody noticed`);
+          problems.push(
+            `${reader.name}: ${key} (${one.link?.counter}) was lost, and nobody noticed`,
+          );
         }
         if (standing === 'missing' && stored.has(key)) {
           problems.push(`${reader.name}: ${key} is called missing, and was shown`);
+        }
+        if (standing === 'missing' && !this.#isTold(reader, one, gaps)) {
+          problems.push(`${reader.name}: ${key} is missing, and no one is told`);
         }
         if (standing === 'missing') tally.missing++;
         else tally.shown++;
@@ -232,10 +250,24 @@ export class Book {
       if (isText && message === undefined && !removed.has(key)) {
         if (standing === 'own' || stored.has(key)) problems.push(`${reader.name}: ${key} is gone`);
       }
-      if (message === undefined) continue;
+      if (message === undefined || this.#forgot.has(`${reader.name}/${message.peer}`)) continue;
       if (this.#compare(reader, one, message, changes.get(key) ?? [], chains)) tally.compared++;
     }
     return tally;
+  }
+
+  /** Whether a person can know that it is missing. A device that joined later cannot, of the time before. */
+  #isTold(reader: Reader, one: Written, gaps: readonly Gap[]): boolean {
+    const { author, device, link } = one;
+    const counter = link?.counter ?? 0;
+    const peer = author === reader.account ? one.peer : author;
+    if (setOf(this.#told, reader.name).has(`${peer}/${author}/${device}/${counter}`)) return true;
+    const isHere = (gap: Gap): boolean =>
+      gap.account === author && gap.device === device && gap.peer === peer;
+    return (
+      reader.device !== 1 ||
+      gaps.some((gap) => isHere(gap) && gap.from <= counter && counter <= gap.to)
+    );
   }
 
   /** Of each device, in the order in which it wrote. */

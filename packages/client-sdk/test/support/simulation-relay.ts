@@ -87,9 +87,14 @@ export class EvilRelay {
         const event = delivery(item);
         if (event !== undefined) this.#keep(name, event);
         if (!this.isEvil) {
-          return item.kind === 'response' && asked !== undefined ? this.#honest(item, asked) : [item];
+          return item.kind === 'response' && asked !== undefined
+            ? this.#honest(item, asked)
+            : [item];
         }
-        const out = event === undefined ? this.#answer(item, asked, pinned) : this.#deliver(name, item, event, held);
+        const out =
+          event === undefined
+            ? this.#answer(item, asked, pinned)
+            : this.#deliver(name, item, event, held);
         return [...out, ...this.#due(held)];
       },
       toRelay: (item) => this.#asks(item),
@@ -162,7 +167,8 @@ export class EvilRelay {
 
   /** A send that was thrown away is confirmed all the same, also when the relay is honest by then. */
   #honest(item: Item & { kind: 'response' }, asked: RequestOp): readonly Item[] {
-    if ('account' in asked) this.#answers.set(`${asked.kind} ${accountText(asked.account)}`, item.body);
+    if ('account' in asked)
+      this.#answers.set(`${asked.kind} ${accountText(asked.account)}`, item.body);
     if (!this.#swallowed.delete(asked)) return [item];
     return [{ ...item, code: 'CONFIRMED', body: { kind: 'none' } }];
   }
@@ -185,6 +191,8 @@ export class EvilRelay {
           [{ ...refused, code: 'BUSY' }],
           [{ ...refused, code: 'RATE_LIMITED' }],
           [{ ...refused, code: 'MAILBOX_FULL' }],
+          // Of a token: the sender shows its name from then on. Of a send with a name: given up.
+          [{ ...refused, code: 'REFUSED' }],
           [{ ...item, code: 'DEVICES_STALE', body: stale }],
           [{ ...item, code: 'DEVICES_MISMATCH', body: mismatch }],
           // No answer at all.
