@@ -293,10 +293,12 @@ function step(
     const predecessor = anchor ?? gap.predecessor;
     parts.push({ ...gap, from: link.counter + 1, before: hash, predecessor });
   }
-  const gaps = [...state.gaps.slice(0, at), ...parts, ...state.gaps.slice(at + 1)];
+  const rest = [...state.gaps.slice(0, at), ...parts, ...state.gaps.slice(at + 1)];
+  const gaps = named(rest, anchor).slice(-GAPS_MAX);
+  const isNewest = anchor !== undefined && anchor.counter > (state.shown?.counter ?? 0);
   const { predecessor, successor, silent } = gap;
   return {
-    state: { ...state, gaps: gaps.slice(-GAPS_MAX), recent },
+    state: { ...state, shown: isNewest ? anchor : state.shown, gaps, recent },
     verdict: { kind: 'late', counter: link.counter, predecessor, successor, silent },
   };
 }
@@ -308,10 +310,16 @@ function fork(
   return { state, verdict: { kind: 'fork', counter } };
 }
 
-/** Gaps whose successor was not shown: what comes now is the first that is. */
+/** A message was shown: what is still missing stands as close to it as to none before. */
 function named(gaps: readonly Gap[], shown: Anchor | undefined): readonly Gap[] {
-  if (shown === undefined || gaps.every(({ successor }) => successor !== undefined)) return gaps;
-  return gaps.map((gap) => ({ ...gap, successor: gap.successor ?? shown }));
+  if (shown === undefined) return gaps;
+  return gaps.map((gap) => {
+    const { predecessor, successor } = gap;
+    const isNext = gap.to < shown.counter && (successor?.counter ?? Infinity) > shown.counter;
+    const isLast = gap.from > shown.counter && (predecessor?.counter ?? 0) < shown.counter;
+    if (!isNext && !isLast) return gap;
+    return isNext ? { ...gap, successor: shown } : { ...gap, predecessor: shown };
+  });
 }
 
 /** A counter that will not come leaves its gap. Its hash is not known, so its neighbours are not checked. */
