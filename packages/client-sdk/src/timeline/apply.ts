@@ -78,6 +78,11 @@ export async function apply(
     happenings.push({ kind: 'signal', entry });
     return happenings;
   }
+  // Sent again because it could not be opened, and then opened after all: one author, one id, one message.
+  const isAgain = entry.arrived && isShown(content);
+  if (isAgain && (await batch.message(peer, author, toHex(content.id))) !== undefined) {
+    return happenings;
+  }
   const change = changeOf(entry);
   const state = await touch(batch, entry, before, around, change === undefined && isShown(content));
   if (before === undefined && state.settings.status === 'request' && isShown(content)) {

@@ -100,7 +100,8 @@ export class Book {
   told(reader: Reader, message: Message): void {
     const key = `${message.sender.account}/${message.id}`;
     const set = setOf(this.#events, reader.name);
-    if (set.has(key)) this.problems.push(`${reader.name} was told twice of ${key}`);
+    const isCleared = setOf(this.#removed, reader.name).has(key);
+    if (set.has(key) && !isCleared) this.problems.push(`${reader.name} was told twice of ${key}`);
     set.add(key);
   }
 
@@ -162,7 +163,12 @@ export class Book {
     this.#stored.set(reader.name, stored);
     stored.set(key, (stored.get(key) ?? 0) + 1);
     const one = this.written.get(key);
-    if (stored.get(key) !== 1) this.problems.push(`${reader.name} was shown ${key} twice`);
+    // What was cleared and is then sent once more, because another copy of it could not be opened, comes again:
+    // spec/15 §10.
+    const isCleared = setOf(this.#removed, reader.name).has(key);
+    if (stored.get(key) !== 1 && !isCleared) {
+      this.problems.push(`${reader.name} was shown ${key} twice`);
+    }
     if (one === undefined || one.body.kind !== 'text') {
       this.problems.push(`${reader.name} was shown ${key}, which nobody wrote: ${row.text}`);
       return;
