@@ -15,6 +15,7 @@ import type { Recovered, RepairStuck } from './repair/repairs.js';
 import type { SealedPolicy, VisibleCause } from './sealed/post.js';
 import type { ClientStore, Direction, MessageStatus } from './stores/port.js';
 import type { Dial } from './transport/port.js';
+import type { TrustPolicy } from './trust.js';
 
 /** How to open a client. */
 export interface ClientOptions {
@@ -44,6 +45,8 @@ export interface ClientOptions {
   readonly connect?: boolean;
   /** Which receipts to send to accepted contacts; default both. Nobody else ever gets one. */
   readonly receipts?: { readonly delivered: boolean; readonly read: boolean };
+  /** What may be sent before a person has compared safety numbers; default `first-use`. */
+  readonly trust?: TrustPolicy;
   /** Whether the relay may learn who sends; default `prefer`. */
   readonly sealed?: SealedPolicy;
   /** What went on, in codes: no names, no keys, no content. */
@@ -286,7 +289,26 @@ export interface SafetyNumber {
   /** 60 digits, the same on both sides. */
   readonly digits: string;
   /** For a QR code. */
+  readonly qr: Uint8Array<ArrayBuffer>;
+  /** The same as `qr`. */
   readonly scannable: Uint8Array<ArrayBuffer>;
+  /** A person has compared the number of exactly these keys. */
+  readonly verified: boolean;
+  /**
+   * Compare with what was scanned from the other's screen. Verifies nothing by itself.
+   *
+   * @throws DecodeError `DECODE_FINGERPRINT`, `DECODE_FINGERPRINT_VERSION` for anything but such a code.
+   */
+  readonly compare: (scanned: Uint8Array) => 'match' | 'mismatch';
+  /**
+   * A person has compared this number. It holds for exactly the two keys behind it; what waited for it
+   * (`trust: 'verified-only'`) goes.
+   *
+   * @throws TrustError `TRUST_IDENTITY_CHANGED` when they are no longer the keys in use, or the relay shows others.
+   */
+  readonly verify: () => Promise<void>;
+  /** Take it back. */
+  readonly unverify: () => Promise<void>;
   readonly theirs: { readonly account: string; readonly username: string | undefined };
   /** The number under the key the relay now shows, when that is not the trusted one. */
   readonly changed:

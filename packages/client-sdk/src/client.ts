@@ -34,7 +34,14 @@ import { relayOf, type LinkOptions } from './linking/join-account.js';
 import { noteRemoved } from './linking/removed.js';
 import type { ViewDeps } from './message-view.js';
 import { errorOfCode } from './outbox.js';
-import { chatsOf, findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
+import {
+  chatsOf,
+  decideChange,
+  findContact,
+  safetyNumberOf,
+  trustContact,
+  type PeopleDeps,
+} from './people.js';
 import { type RegisterOptions, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import {
@@ -436,7 +443,15 @@ export class QasidClient implements AsyncDisposable {
     const trouble = (error: unknown): void => this.#trouble(error);
     const note = (event: LogLine['event'], code: string): void => this.#note(event, code);
     return new Engine(this.#platform, profile, {
-      ...telling(this.#emitter, note, () => this.#profile?.account),
+      ...telling(
+        this.#emitter,
+        note,
+        () => this.#profile?.account,
+        (contact, offered) => {
+          const decided = decideChange(this.#people, this.#platform.trust, contact, offered);
+          decided.catch((error: unknown) => this.#trouble(error));
+        },
+      ),
       status: (status, problem) => {
         if (this.#closing !== undefined) return;
         this.#registrar.status(status, problem);
@@ -449,7 +464,7 @@ export class QasidClient implements AsyncDisposable {
       },
       owned: () => void this.#sending.check().catch(trouble),
       settled: (row, error) => this.#sending.settled(row, error),
-      held: (row) => this.#sending.held(row),
+      held: (row, code) => this.#sending.held(row, code),
       happened: (happenings) => {
         this.#feed.happened(happenings);
         if (happenings.some(({ kind }) => kind === 'transfer')) this.#devices.poke();

@@ -11,6 +11,7 @@ import {
   TrustError,
   type CryptoProvider,
   type PublicKey,
+  type TrustErrorCode,
 } from '@qasid/protocol';
 import type { ChallengeEvent, RelayEvent, RequestOp, ResponseItem } from '@qasid/protocol/envelope';
 
@@ -43,6 +44,7 @@ import type {
 } from './stores/port.js';
 import type { Happening } from './timeline/types.js';
 import type { Dial } from './transport/port.js';
+import { checkMayWrite, type TrustPolicy } from './trust.js';
 
 /** How often to ask for the connection while another process has it. Lower: quicker takeover. */
 const LEASE_RETRY_MS = 150;
@@ -64,6 +66,7 @@ export interface Platform {
   readonly dial: Dial;
   readonly receipts: ReceiptsOptions['policy'];
   readonly sealed: SealedPolicy;
+  readonly trust: TrustPolicy;
 }
 
 /** What the engine tells its client. */
@@ -72,7 +75,7 @@ export interface EngineEvents {
   /** This process connects for the profile from now on. */
   owned(): void;
   settled(row: OutboxRow, error: Error | undefined): void;
-  held(row: OutboxRow): void;
+  held(row: OutboxRow, code: TrustErrorCode): void;
   heldMessage(account: string, username: string | undefined): void;
   identityChanged(contact: Contact, trusted: PublicKey, offered: PublicKey): void;
   firstUse(contact: Contact, identityKey: PublicKey): void;
@@ -152,6 +155,7 @@ export class Engine {
       clock,
       self: this.#self,
       policy: platform.sealed,
+      checkMayWrite: (account) => checkMayWrite(store, platform.trust, this.#self.account, account),
       anonymous: this.#anonymous,
       named: this.link,
       onSenderVisible: (account, cause) => events.senderVisible(account, cause),
@@ -203,7 +207,7 @@ export class Engine {
         events.settled(row, error);
         if (row.kind === 'resolve' && error === undefined) void this.#release(row);
       },
-      onHeld: (row) => events.held(row),
+      onHeld: (row, code) => events.held(row, code),
       onTrouble: (error) => events.trouble(error),
       deliverToGroup: (row) => this.groups.deliver(row),
     });

@@ -1,7 +1,7 @@
 /**
  * What is worth nothing later: sent when everything is at hand, and otherwise not at all.
  */
-import { LimitError } from '@qasid/protocol';
+import { LimitError, TrustError } from '@qasid/protocol';
 
 import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
 import type { Engine, Platform } from './engine.js';
@@ -34,6 +34,12 @@ export async function sendTyping(
   try {
     await post.send(account, parts, { ephemeral: true });
   } catch (error) {
-    if (!(error instanceof NetworkError || error instanceof LimitError)) throw error;
+    if (!isExpected(error)) throw error;
   }
+}
+
+function isExpected(error: unknown): boolean {
+  return (
+    error instanceof NetworkError || error instanceof LimitError || error instanceof TrustError
+  );
 }

@@ -103,6 +103,7 @@ export type { RegisterOptions } from './registrar.js';
 export type { Recovered, RepairStuck } from './repair/repairs.js';
 export type { SealedPolicy, VisibleCause } from './sealed/post.js';
 export type { IceServer, Signal, SignalAudience, SignalOptions, Signals } from './signals.js';
+export type { TrustDecision, TrustEvent, TrustPolicy } from './trust.js';
 export { MemoryStore } from './stores/memory.js';
 export type * from './stores/port.js';
 export { PLACE_STEP } from './stores/port.js';

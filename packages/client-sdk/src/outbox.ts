@@ -12,6 +12,7 @@ import {
   StoreError,
   TrustError,
   VerificationError,
+  type TrustErrorCode,
 } from '@qasid/protocol';
 import { isRetryable, type ResponseItem } from '@qasid/protocol/envelope';
 
@@ -63,7 +64,7 @@ export interface OutboxOptions {
   /** The row is done: confirmed, or failed with `error`. */
   onSettled(row: OutboxRow, error: Error | undefined): void;
   /** A row waits for a person. */
-  onHeld(row: OutboxRow): void;
+  onHeld(row: OutboxRow, code: TrustErrorCode): void;
   /** Something outside the row's power went wrong; it will be tried again. */
   onTrouble(error: unknown): void;
   /** Send a message of a group. */
@@ -245,7 +246,7 @@ export class Outbox {
           }),
         },
       });
-      this.#options.onHeld(row);
+      this.#options.onHeld(row, error.code);
       return false;
     }
     // Closing gives up the connection, never the row.
@@ -482,6 +483,8 @@ export function errorOfCode(code: string | undefined): Error {
   switch (code) {
     case 'ACCOUNT_UNKNOWN':
       return new AccountError(code, 'the relay knows nobody by that name');
+    case 'TRUST_NOT_VERIFIED':
+      return new TrustError(code, 'nobody has compared the safety number of this account');
     case 'TRUST_IDENTITY_CHANGED':
       return new TrustError(code, 'the identity key of this account changed');
     case 'VERIFY_DEVICE_LIST':

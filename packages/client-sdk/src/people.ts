@@ -1,8 +1,7 @@
 /**
  * Other accounts: finding them, comparing keys, and what a person decides about a changed one.
  */
-import { createFingerprint, type CryptoProvider, type PublicKey } from '@qasid/protocol';
-import { parseAccountText } from '@qasid/protocol/envelope';
+import type { CryptoProvider, PublicKey } from '@qasid/protocol';
 
 import type { SafetyNumber } from './api.js';
 import type { ConversationDeps } from './conversation.js';
@@ -12,6 +11,7 @@ import { AccountError } from './errors.js';
 import type { GroupApiDeps } from './groups/group.js';
 import type { Sending } from './sending.js';
 import type { ClientStore, Contact, Profile } from './stores/port.js';
+import { acceptsChange, makeSafetyNumber, type TrustPolicy } from './trust.js';
 
 /** How long to wait for the relay to say who somebody is. */
 const RESOLVE_TIMEOUT_MS = 15_000;
@@ -51,18 +51,21 @@ export async function safetyNumberOf(
   const contact = await findContact(deps, who);
   const trusted = await deps.store.loadIdentity(contact.account);
   if (trusted === undefined) throw new AccountError('ACCOUNT_UNKNOWN', 'no key of this account');
-  const number = (key: PublicKey): Pick<SafetyNumber, 'digits' | 'scannable'> =>
-    createFingerprint(
-      deps.crypto,
-      { identifier: parseAccountText(profile.account), identityKey: profile.identity.public },
-      { identifier: parseAccountText(contact.account), identityKey: key },
-    );
-  const { account, username, offeredIdentity } = contact;
-  return {
-    ...number(trusted),
-    theirs: { account, username },
-    changed: offeredIdentity === undefined ? undefined : number(offeredIdentity),
-  };
+  const { store, crypto } = deps;
+  const released = (): void => deps.engine().pump();
+  return makeSafetyNumber({ store, crypto, released }, profile, contact, trusted);
+}
+
+/** A key changed that nobody had verified: the policy may take the new one. */
+export async function decideChange(
+  deps: PeopleDeps,
+  policy: TrustPolicy,
+  contact: Contact,
+  offered: PublicKey,
+): Promise<void> {
+  if (await acceptsChange(deps.store, policy, contact, offered)) {
+    await trustContact(deps, contact.account);
+  }
 }
 
 /** Throws as `QasidClient.trust`. */

@@ -4,7 +4,7 @@
  * A message to somebody we have sessions with is encrypted here and now, in any process of the profile.
  * Where a session must first be made, the content is queued and the connection's owner encrypts it.
  */
-import { toHex, UsageError, type Bytes } from '@qasid/protocol';
+import { toHex, UsageError, type Bytes, type TrustErrorCode } from '@qasid/protocol';
 
 import type { PendingMessage, SentMessage } from './api.js';
 import { sleep } from './clock.js';
@@ -215,9 +215,9 @@ export class Sending {
   }
 
   /** A row waits for a person: whoever waits for the row must not wait with it. */
-  held(row: OutboxRow): void {
+  held(row: OutboxRow, code: TrustErrorCode): void {
     if (!isMessage(row)) return;
-    this.#waiting.get(row.messageId)?.reject(errorOfCode('TRUST_IDENTITY_CHANGED'));
+    this.#waiting.get(row.messageId)?.reject(errorOfCode(code));
     this.#waiting.delete(row.messageId);
   }
 

@@ -1,9 +1,12 @@
 /**
  * What the engine tells, as events of the client and lines of its log.
  */
+import type { PublicKey } from '@qasid/protocol';
+
 import type { ClientEvents, LogLine } from './api.js';
 import type { EngineEvents } from './engine.js';
 import type { Emitter } from './events.js';
+import type { Contact } from './stores/port.js';
 import { deviceDifference } from './linking/device-changes.js';
 
 /** Those of the engine's events that become an event of the client and nothing else. */
@@ -24,12 +27,15 @@ export function telling(
   emitter: Emitter<ClientEvents>,
   note: (event: LogLine['event'], code: string) => void,
   self: () => string | undefined,
+  decideChange: (contact: Contact, offered: PublicKey) => void,
 ): Told {
   return {
     heldMessage: (account, username) => emitter.emit('held', { account, username }),
-    identityChanged: ({ account, username }, trusted, offered) => {
+    identityChanged: (contact, trusted, offered) => {
+      const { account, username } = contact;
       note('identity-changed', 'TRUST_IDENTITY_CHANGED');
       emitter.emit('identity-changed', { account, username, trusted, offered });
+      decideChange(contact, offered);
     },
     firstUse: ({ account, username }, identityKey) => {
       note('first-use', 'first-use');

@@ -115,7 +115,9 @@ export class DuplicateMessageError extends StateError {
 }
 
 /** Codes of {@link TrustError}. */
-export type TrustErrorCode = 'TRUST_IDENTITY_CHANGED';
+export type TrustErrorCode =
+  | 'TRUST_IDENTITY_CHANGED' // another identity key than the remembered one
+  | 'TRUST_NOT_VERIFIED'; // the policy wants a person to compare safety numbers first
 
 /** A person must decide. Show both fingerprints and stop. */
 export class TrustError extends QasidError {
@@ -125,7 +127,7 @@ export class TrustError extends QasidError {
   constructor(
     code: TrustErrorCode,
     message: string,
-    options?: ErrorOptions & { readonly identityKey?: Uint8Array },
+    options?: ErrorOptions & { readonly identityKey?: Uint8Array | undefined },
   ) {
     super(message, options);
     this.code = code;

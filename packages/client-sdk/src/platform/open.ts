@@ -53,6 +53,7 @@ export function platformOf(options: OpenedOptions): Platform {
     dial: options.socket,
     receipts: options.receipts ?? { delivered: true, read: true },
     sealed: options.sealed ?? 'prefer',
+    trust: options.trust ?? 'first-use',
   };
 }
 

@@ -56,6 +56,8 @@ export interface PostOptions {
   readonly clock: Clock;
   readonly self: { readonly account: string; readonly device: number };
   readonly policy: SealedPolicy;
+  /** @throws TrustError when a person must compare keys first. */
+  checkMayWrite(account: string): Promise<void>;
   readonly anonymous: Pick<AnonymousLink, 'request' | 'requestPatiently'>;
   /** The authorised socket. */
   readonly named: {
@@ -106,7 +108,7 @@ export class SealedPost {
    * One try of a send to all devices of `account`.
    *
    * @param parts - Envelopes as `sealFor` made them, or sealed ones as `sealContent` made them.
-   * @throws NetworkError `NET_SEALED_REFUSED` when the policy forbids the way that is left; LimitError
+   * @throws TrustError `TRUST_NOT_VERIFIED`; NetworkError `NET_SEALED_REFUSED` when the policy forbids the way that is left; LimitError
    * `LIMIT_ENVELOPE_SIZE` likewise; as `RelayLink.request`.
    */
   async send(
@@ -121,6 +123,7 @@ export class SealedPost {
     } = {},
   ): Promise<ResponseItem> {
     const { ephemeral = false, urgent = !ephemeral, ttlSeconds = 0 } = how;
+    await this.#options.checkMayWrite(account);
     const send = {
       kind: 'send',
       dest: parseAccountText(account),

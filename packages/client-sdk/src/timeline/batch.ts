@@ -58,6 +58,8 @@ export const SPACE = {
   sent: 'sent',
   /** Repair with other devices, by address. */
   repair: 'repair',
+  /** What was decided about identity keys, by account. */
+  trust: 'trust',
   /** What was done to a store once. */
   meta: 'meta',
 } as const;
