@@ -19,6 +19,7 @@ export interface DocumentProgress {
 
 /** What calls that take time also take. */
 export interface DocumentOptions {
+  /** Hears how far it is: after each part, and at the end. */
   readonly onProgress?: (progress: DocumentProgress) => void;
   /** Aborted: the call ends with DocumentError `DOCUMENT_CANCELLED`. */
   readonly signal?: AbortSignal;

@@ -54,7 +54,7 @@ export interface JoinOptions {
   /** What it runs on, up to 64 bytes; default empty. */
   readonly platformName?: string;
   /** Show this code to a device of the account. Needed without `link`. */
-  show?(shown: { readonly qr: LinkQr; readonly expiresAt: number }): void;
+  readonly show?: (shown: { readonly qr: LinkQr; readonly expiresAt: number }) => void;
   /** Ask the person whether the same eight digits stand on the other screen. */
   confirm(request: { readonly code: string }): boolean | Promise<boolean>;
   /** Gives up. */
