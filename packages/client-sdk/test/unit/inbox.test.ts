@@ -20,6 +20,7 @@ const body = encodeEnvelope({
 
 /** An inbox whose sessions open anything, and a log of what it did. */
 function workshop(decrypt?: () => void) {
+  let messages = 0;
   const log: string[] = [];
   const store = new MemoryStore();
   const acks: number[] = [];
@@ -28,7 +29,8 @@ function workshop(decrypt?: () => void) {
     async decrypt(_: unknown, __: unknown, message: unknown, ___: unknown, extra: never) {
       decrypt?.();
       const content = encodeContent({
-        id: bytes(16, 1),
+        // Each opening gives another message, as each message of a sender has an id of its own.
+        id: bytes(16, ++messages),
         sentAtMs: 1,
         body: { kind: 'text', text: 'hello' },
       });
