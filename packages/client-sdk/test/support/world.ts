@@ -62,7 +62,7 @@ export class Inbox {
   }
 
   /** Wait until `count` messages have been shown. */
-  async reach(count: number, timeoutMs = 10_000): Promise<void> {
+  async reach(count: number, timeoutMs = 60_000): Promise<void> {
     const started = Date.now();
     while (this.messages.length < count) {
       if (Date.now() - started > timeoutMs) {
@@ -76,7 +76,7 @@ export class Inbox {
 /** Wait for something to become true. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const started = Date.now();
   while (!(await condition())) {
