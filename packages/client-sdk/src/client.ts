@@ -8,7 +8,6 @@ import type {
   ClientEvents,
   ClientOptions,
   ConversationInfo,
-  LogLine,
   Me,
   Message,
   PendingMessage,
@@ -31,17 +30,9 @@ import * as groups from './groups/open-group.js';
 import { History } from './history.js';
 import { closedError } from './link.js';
 import { relayOf, type LinkOptions } from './linking/join-account.js';
-import { noteRemoved } from './linking/removed.js';
 import type { ViewDeps } from './message-view.js';
-import { errorOfCode } from './outbox.js';
-import {
-  chatsOf,
-  decideChange,
-  findContact,
-  safetyNumberOf,
-  trustContact,
-  type PeopleDeps,
-} from './people.js';
+import { errorOfCode } from './refusals.js';
+import { chatsOf, findContact, safetyNumberOf, trustContact, type PeopleDeps } from './people.js';
 import { type RegisterOptions, Registrar } from './registrar.js';
 import { Sending } from './sending.js';
 import {
@@ -53,12 +44,12 @@ import {
 } from './signals.js';
 import type { Profile } from './stores/port.js';
 import { openPlatform, platformOf, type OpenedOptions } from './platform/open.js';
-import { telling } from './telling.js';
+import { engineEvents, Notices } from './telling.js';
 
 /** A device of an account, with its messages. Make one with `QasidClient.open`. */
 export class QasidClient implements AsyncDisposable {
   readonly #platform: Platform;
-  readonly #log: ((line: LogLine) => void) | undefined;
+  readonly #notices: Notices;
   readonly #autoConnect: boolean;
   readonly #emitter = new Emitter<ClientEvents>();
   /** Messages that are not history: chapter 14. Calls are built on it. */
@@ -82,7 +73,6 @@ export class QasidClient implements AsyncDisposable {
   private constructor(options: OpenedOptions) {
     this.#platform = platformOf(options);
     const { store, crypto, clock } = this.#platform;
-    this.#log = options.log;
     this.#autoConnect = options.connect ?? true;
     const view: ViewDeps = { store, crypto, open: (one) => this.documents.open(one) };
     this.#history = new History(view, clock, () => this.#profile);
@@ -91,7 +81,8 @@ export class QasidClient implements AsyncDisposable {
       confirmed: (id) => this.#emitter.emit('confirmed', { id }),
       failed: (id, error) => this.#emitter.emit('failed', { id, error }),
     });
-    const trouble = (error: unknown): void => this.#trouble(error);
+    this.#notices = new Notices(this.#emitter, options.log, () => this.#closing !== undefined);
+    const { trouble, note } = this.#notices;
     this.#becoming = new Becoming({
       platform: this.#platform,
       registrar: this.#registrar,
@@ -118,7 +109,7 @@ export class QasidClient implements AsyncDisposable {
       history: this.#history,
       emitter: this.#emitter,
       signals,
-      note: (event, code) => this.#note(event, code),
+      note,
       trouble,
     });
     this.#expiry = new Expiry({
@@ -169,7 +160,7 @@ export class QasidClient implements AsyncDisposable {
       throw error;
     }
     const { connect = true } = options;
-    if (connect) client.#becoming.resume().catch((error: unknown) => client.#trouble(error));
+    if (connect) client.#becoming.resume().catch(client.#notices.trouble);
     return client;
   }
 
@@ -418,11 +409,11 @@ export class QasidClient implements AsyncDisposable {
   async #start(): Promise<void> {
     this.#profile = await this.#platform.store.loadProfile();
     await this.#feed.start();
-    void adoptInBackground(this.#platform, (error) => this.#trouble(error));
+    void adoptInBackground(this.#platform, this.#notices.trouble);
     this.#expiry.start();
     this.#storeRestored = (await this.#platform.store.takeRestored?.()) ?? false;
     if (this.#storeRestored) {
-      this.#note('store-restored', 'store-restored');
+      this.#notices.note('store-restored', 'store-restored');
       // Whoever opens this client listens only after it is open.
       this.#platform.clock.after(0, () => this.#emitter.emit('store-restored', undefined));
     }
@@ -440,50 +431,20 @@ export class QasidClient implements AsyncDisposable {
   }
 
   #makeEngine(profile: Profile): Engine {
-    const trouble = (error: unknown): void => this.#trouble(error);
-    const note = (event: LogLine['event'], code: string): void => this.#note(event, code);
-    return new Engine(this.#platform, profile, {
-      ...telling(
-        this.#emitter,
-        note,
-        () => this.#profile?.account,
-        (contact, offered) => {
-          const decided = decideChange(this.#people, this.#platform.trust, contact, offered);
-          decided.catch((error: unknown) => this.#trouble(error));
-        },
-      ),
-      status: (status, problem) => {
-        if (this.#closing !== undefined) return;
-        this.#registrar.status(status, problem);
-        this.#history.poke();
-        if (status === 'open') this.documents.poke();
-        this.#note('status', problem === undefined ? status : `${status} ${problem.code}`);
-        this.#emitter.emit('status', status);
-        if (status === 'open') this.#devices.poke();
-        if (status === 'removed') noteRemoved(this.#platform.store).catch(trouble);
+    const events = engineEvents({
+      platform: this.#platform,
+      emitter: this.#emitter,
+      notices: this.#notices,
+      account: () => this.#profile?.account,
+      people: this.#people,
+      registrar: this.#registrar,
+      devices: this.#devices,
+      feed: this.#feed,
+      clockOffset: (ms) => {
+        this.#clockOffsetMs = ms;
       },
-      owned: () => void this.#sending.check().catch(trouble),
-      settled: (row, error) => this.#sending.settled(row, error),
-      held: (row, code) => this.#sending.held(row, code),
-      happened: (happenings) => {
-        this.#feed.happened(happenings);
-        if (happenings.some(({ kind }) => kind === 'transfer')) this.#devices.poke();
-      },
-      group: (event) => this.#feed.group(event),
-      trouble,
-      prove: (challenge) => {
-        this.#clockOffsetMs = challenge.serverTimeMs - this.#platform.clock.now();
-        return this.#registrar.prove(challenge);
-      },
-      proved: (answer) => this.#registrar.proved(answer),
     });
-  }
-
-  #trouble(error: unknown): void {
-    if (this.#closing !== undefined) return;
-    const known = error instanceof Error ? error : new Error('unknown trouble');
-    this.#note('trouble', 'code' in known ? `${known.code as string}` : known.name);
-    this.#emitter.emit('trouble', known);
+    return new Engine(this.#platform, profile, events);
   }
 
   async #shutDown(): Promise<void> {
@@ -497,14 +458,10 @@ export class QasidClient implements AsyncDisposable {
       await this.#expiry.stop();
       this.#history.close();
       await this.documents.stopped();
-      this.#sending.close();
+      this.#sending.fates.close();
       this.#emitter.emit('status', 'closed');
       await this.#platform.store.close();
     }
-  }
-
-  #note(event: LogLine['event'], code: string): void {
-    this.#log?.({ event, code });
   }
 
   #notInTime(what: string): NetworkError {

@@ -1,25 +1,20 @@
 /**
  * A conversation: what a person does in it. Get one with `client.conversation(name)`.
  */
-import { fromHex, UsageError, type Bytes } from '@qasid/protocol';
+import { UsageError } from '@qasid/protocol';
 
 import type { ConversationInfo, Gap, Message, MessageKey, SentMessage } from './api.js';
+import { checkKey, refOf, rowOf, textBody, type DocumentInput, type TextInput } from './compose.js';
 import { newConversation, type ConversationState } from './content/conversation-state.js';
-import {
-  contentDigest,
-  QUOTE_TEXT_MAX,
-  type AppBody,
-  type Attachment,
-  type ContactBody,
-  type ConversationSettings,
-  type LocationBody,
-  type Mention,
-  type MessageRef,
-  type PollBody,
-  type Quote,
-  type StyledRange,
-  type SyncBody,
-  type TextBody,
+import type {
+  AppBody,
+  ContactBody,
+  ConversationSettings,
+  LocationBody,
+  MessageRef,
+  PollBody,
+  SyncBody,
+  TextBody,
 } from './content/index.js';
 import { decodeState, type Stamp } from './content/message-state.js';
 import type { Documents, UploadOptions } from './documents/documents.js';
@@ -40,29 +35,6 @@ import { consume, isUnopened, readThrough } from './timeline/reading.js';
 import { addReceipt, decodeDue, encodeDue } from './timeline/receipts-due.js';
 import { clearConversation } from './timeline/sync.js';
 import type { Deciding } from './timeline/types.js';
-
-/** A text with what may come with one. */
-export interface TextInput {
-  readonly text: string;
-  /** The message it answers, of the same conversation. */
-  readonly replyTo?: MessageKey;
-  readonly styles?: readonly StyledRange[];
-  /** `account` is a UUID. */
-  readonly mentions?: readonly {
-    readonly start: number;
-    readonly length: number;
-    readonly account: string;
-  }[];
-  readonly attachments?: readonly Attachment[];
-  /** Shown once, then gone. */
-  readonly viewOnce?: boolean;
-}
-
-/** One to 32 documents, with what may come with them. */
-export interface DocumentInput extends Omit<TextInput, 'text' | 'attachments'> {
-  readonly file: FileInput | readonly FileInput[];
-  readonly caption?: string;
-}
 
 /** What a conversation needs of its client. */
 export interface ConversationDeps {
@@ -433,13 +405,13 @@ export class Conversation {
     }
   }
 
-  async #row(message: MessageKey): Promise<MessageRow> {
-    const { id, sender } = checkKey(message);
-    const row = await this.#deps.platform.store.loadMessage(this.id, sender.account, id);
-    if (row === undefined || row.kind === 'undecryptable') {
-      throw new UsageError('USAGE_ARGUMENT', 'no such message in this conversation');
-    }
-    return row;
+  #row(message: MessageKey): Promise<MessageRow> {
+    return rowOf(this.#deps.platform.store, this.id, message);
+  }
+
+  #textBody(input: TextInput): Promise<TextBody> {
+    const { store, crypto } = this.#deps.platform;
+    return textBody({ store, crypto, peer: this.id }, input);
   }
 
   async #own(message: MessageKey): Promise<MessageRow> {
@@ -449,62 +421,7 @@ export class Conversation {
     }
     return row;
   }
-
-  async #textBody(input: TextInput): Promise<TextBody> {
-    // ATK-J08: callers without a compiler.
-    if (typeof input !== 'object' || typeof input?.text !== 'string') {
-      throw new UsageError('USAGE_ARGUMENT', 'a text, or an object with one');
-    }
-    const { text, replyTo, styles, mentions, attachments, viewOnce } = input;
-    const named = mentions?.map(({ start, length, account }): Mention => {
-      return { start, length, account: idBytes(account) };
-    });
-    return {
-      kind: 'text',
-      text,
-      ...(styles && { styles }),
-      ...(named && { mentions: named }),
-      ...(attachments && { attachments }),
-      ...(viewOnce === true && { viewOnce }),
-      ...(replyTo && { quote: await this.#quote(replyTo) }),
-    };
-  }
-
-  async #quote(message: MessageKey): Promise<Quote> {
-    const row = await this.#row(message);
-    if (row.raw === undefined) {
-      throw new UsageError('USAGE_ARGUMENT', 'a deleted message cannot be answered');
-    }
-    const digest = contentDigest(this.#deps.platform.crypto, row.raw);
-    return { ...refOf(row), digest, text: excerpt(row.text) };
-  }
 }
 
 /** Typing notices of one conversation are no closer than this. */
 const TYPING_INTERVAL_MS = 3_000;
-
-/** ATK-J08: callers without a compiler pass ids, or nothing. @throws UsageError `USAGE_ARGUMENT` */
-function checkKey(message: MessageKey): MessageKey {
-  const given: Partial<MessageKey> | undefined = message;
-  if (typeof given?.id !== 'string' || typeof given.sender?.account !== 'string') {
-    throw new UsageError('USAGE_ARGUMENT', 'a message, or its id and sender');
-  }
-  return message;
-}
-
-function refOf(row: Pick<MessageRow, 'author' | 'id'>): MessageRef {
-  return { author: idBytes(row.author), id: idOf(row.id) };
-}
-
-function idOf(text: string): Bytes {
-  const id = fromHex(text);
-  if (id === undefined) throw new UsageError('USAGE_ARGUMENT', 'not a message id');
-  return id;
-}
-
-/** The beginning of a text, not cut within a character. */
-function excerpt(text: string): string {
-  const cut = text.slice(0, QUOTE_TEXT_MAX);
-  const last = cut.charCodeAt(cut.length - 1);
-  return cut.length < text.length && last >= 0xd800 && last < 0xdc00 ? cut.slice(0, -1) : cut;
-}

@@ -8,7 +8,6 @@
 import {
   Operations,
   toAddress,
-  TrustError,
   type CryptoProvider,
   type PublicKey,
   type TrustErrorCode,
@@ -23,6 +22,7 @@ import type { NetworkError } from './errors.js';
 import type { GroupEvent } from './groups/events.js';
 import { Groups } from './groups/groups.js';
 import { GroupStore } from './groups/store.js';
+import { releaseTrusted } from './held.js';
 import { Inbox } from './inbox.js';
 import { RelayLink, type Verdict } from './link.js';
 import { Outbox } from './outbox.js';
@@ -408,32 +408,10 @@ export class Engine {
 
   /** Rows held because the relay showed another key, while it now shows the trusted one again: let them go. */
   async recheckHeld(): Promise<void> {
-    const { store } = this.#platform;
     try {
-      if ((await store.outboxState()) === 'empty' || !(await store.hasUnsealed())) return;
-      const rows = (await store.loadOutbox({ limit: 10_000 })).filter(({ held }) => held);
-      // Who was written to by a name that nobody has resolved yet has only that.
-      for (const who of new Set(rows.map(({ account, username }) => account ?? username))) {
-        if (who === undefined || !(await this.#isTrusted(who))) continue;
-        const freed = rows.filter(({ account, username }) => (account ?? username) === who);
-        await store.commit({
-          extra: { outboxChanged: freed.map((row) => ({ ...row, held: false })) },
-        });
-      }
+      await releaseTrusted(this.#platform.store, this.directory);
     } catch (error) {
       if (!this.#stopped) this.#events.trouble(error);
-    }
-  }
-
-  async #isTrusted(who: string): Promise<boolean> {
-    try {
-      const known = await this.directory.known(who);
-      if (known === undefined) await this.directory.resolve(who);
-      else await this.directory.refresh(known.account);
-      return true;
-    } catch (error) {
-      if (error instanceof TrustError) return false;
-      throw error;
     }
   }
 

@@ -6,7 +6,6 @@
  * opened is recorded and acknowledged as well, so that one bad envelope does not block the mailbox.
  */
 import {
-  DecodeError,
   QasidError,
   StateError,
   StoreError,
@@ -19,29 +18,22 @@ import {
   type Bytes,
   type CryptoProvider,
   type Operations,
-  type PublicKey,
 } from '@qasid/protocol';
-import {
-  accountText,
-  decodeEnvelope,
-  type DeliverEvent,
-  type RequestOp,
-} from '@qasid/protocol/envelope';
+import type { DeliverEvent, RequestOp } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from './clock.js';
-import { decodeContent, unpadContent, type Content } from './content/index.js';
 import type { Directory } from './directory.js';
 import { NetworkError } from './errors.js';
-import { asUnknown, idFrom, undecryptableRow } from './inbox-rows.js';
+import { undecryptableRow } from './inbox-rows.js';
+import { entryOf, namedOutside, sealedOutside, type Claimed } from './incoming.js';
 import type { Groups } from './groups/groups.js';
 import type { Repairs } from './repair/repairs.js';
-import { checkSealer, isSealed, unseal } from './sealed/certificate.js';
+import { checkSealer, isSealed } from './sealed/certificate.js';
 import { lacksToken, tookToken } from './sealed/tokens.js';
 import type { ClientExtra, ClientStore, Contact, HeldEnvelope } from './stores/port.js';
 import { apply } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
 import { noteSeen } from './timeline/device-facts.js';
-import { idText } from './timeline/ids.js';
 import type { Entry, Happening } from './timeline/types.js';
 
 /** Acknowledge at latest after so many envelopes or so long. Higher: more repeats after a crash. */
@@ -73,17 +65,6 @@ export interface InboxOptions {
   onTrouble(error: unknown): void;
   /** What belongs to groups. */
   readonly groups: Pick<Groups, 'keepSignal' | 'open'>;
-}
-
-/** Who an envelope says it is from. Proven only by the session that opens it. */
-interface Claimed {
-  readonly account: string;
-  readonly device: number;
-  /** 7: for a group. 8: a request for repair, which the key that sealed it alone authenticates. */
-  readonly type: 2 | 3 | 7 | 8;
-  readonly message: Bytes;
-  /** The key that sealed it; `undefined` when the relay was told the sender. */
-  readonly sealedBy: PublicKey | undefined;
 }
 
 interface Delivery {
@@ -255,28 +236,11 @@ export class Inbox {
   async #claimed(delivery: Delivery, held: HeldEnvelope | undefined): Promise<Claimed | undefined> {
     const { store, crypto, self, clock } = this.#options;
     try {
-      if (!isSealed(delivery.body)) {
-        const {
-          senderAccount,
-          senderDevice: device,
-          type,
-          message,
-        } = decodeEnvelope(delivery.body);
-        return { account: accountText(senderAccount), device, type, message, sealedBy: undefined };
-      }
+      if (!isSealed(delivery.body)) return namedOutside(delivery.body);
       const identity = await store.loadIdentityKeyPair();
       // What waits for a person was in time when it came.
       const nowMs = held === undefined ? clock.now() : 0;
-      const { identityKey, type, ...from } = unseal(
-        crypto,
-        { ...self, identity },
-        delivery.body,
-        nowMs,
-      );
-      if (type !== 2 && type !== 3 && type !== 7 && type !== 8) {
-        throw new DecodeError('DECODE_SEALED_SENDER', `sealed message of type ${type}`);
-      }
-      return { ...from, type, sealedBy: identityKey };
+      return sealedOutside(crypto, { ...self, identity }, delivery.body, nowMs);
     } catch (error) {
       if (error instanceof StoreError) throw error;
       await this.#recordFailure(delivery, held, undefined, error);
@@ -321,7 +285,7 @@ export class Inbox {
     const { store, crypto, self, clock } = this.#options;
     const batch = new Batch(store);
     const around = { crypto, self, nowMs: clock.now() };
-    const entry = this.#entry(claimed, plaintext);
+    const entry = entryOf(claimed, plaintext, self.account, around.nowMs);
     const happenings = await apply(batch, entry, around);
     if (claimed.account === self.account) await noteSeen(batch, claimed.device, around.nowMs);
     for (const happening of happenings) {
@@ -340,39 +304,6 @@ export class Inbox {
     const lacks =
       claimed.sealedBy === undefined ? await lacksToken(store, author, clock.now()) : {};
     return joinExtras(taken ?? {}, lacks);
-  }
-
-  /** Where the content of an opened message stands. */
-  #entry(claimed: Claimed, plaintext: Bytes): Entry {
-    const { account, device } = claimed;
-    const own = account === this.#options.self.account;
-    const here = { peer: account, author: account, device, arrived: true };
-    let bytes: Bytes = plaintext;
-    try {
-      bytes = copyBytes(unpadContent(plaintext));
-      const content = decodeContent(bytes);
-      const { body } = content;
-      // ATK-G06: only a device of our own account may say what we sent, or did.
-      if (body.kind === 'sent' && own) {
-        const sent = decodeContent(body.content);
-        // A copy of a copy, or of what is only for our own devices, was made by nobody honest.
-        if (sent.body.kind === 'sent' || sent.body.kind === 'sync')
-          return asUnknown(here, content, bytes);
-        return { ...here, peer: idText(body.account), content: sent, bytes: body.content };
-      }
-      const foreign = body.kind === 'sent' || (body.kind === 'sync' && !own);
-      if (foreign || content.group !== undefined) return asUnknown(here, content, bytes);
-      return { ...here, content, bytes };
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      // Authentic, but not content as we know it: kept as it is.
-      const content: Content = {
-        id: idFrom(bytes),
-        sentAtMs: this.#options.clock.now(),
-        body: { kind: 'unknown' },
-      };
-      return { ...here, content, bytes };
-    }
   }
 
   async #failed(

@@ -4,7 +4,8 @@
  * Runs in browsers and in Node. What differs between them is loaded by `QasidClient.open` and lies behind `#platform`.
  */
 export { QasidClient } from './client.js';
-export type { Conversation, DocumentInput, TextInput } from './conversation.js';
+export type { DocumentInput, TextInput } from './compose.js';
+export type { Conversation } from './conversation.js';
 export type {
   ClientEvents,
   ClientOptions,

@@ -24,11 +24,9 @@ import {
   type ConnectionStatus,
 } from './connection.js';
 import { NetworkError } from './errors.js';
+import { Questions } from './questions.js';
 import { backoffMs, REQUEST_BACKOFF } from './retry.js';
 import type { Dial, Socket } from './transport/port.js';
-
-/** How long one question may go unanswered. Lower: slow disks look like lost sockets. Higher: people wait. */
-const ANSWER_TIMEOUT_MS = 20_000;
 
 /** How long from dialling to the relay's yes. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -82,12 +80,6 @@ export interface LinkOptions {
   onStatus(status: ConnectionStatus, problem: NetworkError | undefined): void;
 }
 
-interface Waiting {
-  readonly timer: Timer;
-  answered(item: ResponseItem): void;
-  failed(error: NetworkError): void;
-}
-
 /** One connection that comes back by itself. */
 export class RelayLink {
   readonly #options: LinkOptions;
@@ -95,8 +87,7 @@ export class RelayLink {
   #socket: Socket | undefined;
   /** Told apart from an older socket whose events are still under way. */
   #generation = 0;
-  #nextId = 1;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #questions: Questions;
   readonly #openers = new Set<() => void>();
   readonly #pausing = new Set<() => void>();
   #wait: Timer | undefined;
@@ -115,6 +106,7 @@ export class RelayLink {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#questions = new Questions(options.clock);
   }
 
   get status(): ConnectionStatus {
@@ -228,7 +220,7 @@ export class RelayLink {
   /** Say without waiting for the answer; whether it could be sent. For acknowledgements. */
   tell(op: RequestOp): boolean {
     if (this.#state.kind !== 'open') return false;
-    this.#send([requestItem(this.#nextId++, op)]);
+    this.#send([requestItem(this.#questions.nextId(), op)]);
     return true;
   }
 
@@ -353,18 +345,9 @@ export class RelayLink {
       return;
     }
     for (const item of items) {
-      if (item.kind === 'response') this.#answered(item);
+      if (item.kind === 'response') this.#questions.answered(item);
       else if (item.kind === 'event') this.#told(item);
     }
-  }
-
-  #answered(item: ResponseItem): void {
-    const waiting = this.#waiting.get(item.id);
-    // Answers nobody waits for: acknowledgements, and questions given up.
-    if (waiting === undefined) return;
-    this.#waiting.delete(item.id);
-    waiting.timer.cancel();
-    waiting.answered(item);
   }
 
   #told(item: ReturnType<typeof eventItem>): void {
@@ -448,15 +431,7 @@ export class RelayLink {
   }
 
   #ask(op: RequestOp): Promise<ResponseItem> {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = this.#options.clock.after(ANSWER_TIMEOUT_MS, () => {
-        this.#waiting.delete(id);
-        reject(new NetworkError('NET_TIMEOUT', 'relay did not answer in time'));
-      });
-      this.#waiting.set(id, { timer, answered: resolve, failed: reject });
-      this.#send([requestItem(id, op)]);
-    });
+    return this.#questions.ask((id) => this.#send([requestItem(id, op)]));
   }
 
   #send(items: readonly Item[]): void {
@@ -464,16 +439,9 @@ export class RelayLink {
   }
 
   #failWaiting(): void {
-    const problem =
-      this.#state.kind === 'closed'
-        ? closedError()
-        : (this.#problem ?? new NetworkError('NET_LOST', 'connection lost'));
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { timer, failed } of waiting) {
-      timer.cancel();
-      failed(problem);
-    }
+    const lost = (): NetworkError =>
+      this.#problem ?? new NetworkError('NET_LOST', 'connection lost');
+    this.#questions.fail(this.#state.kind === 'closed' ? closedError() : lost());
   }
 
   #cancel(...timers: readonly ('handshake' | 'settle' | 'ping')[]): void {

@@ -6,20 +6,19 @@
  * same bytes under the same client ids, so a confirmation that got lost costs nothing.
  */
 import {
-  LimitError,
   QasidError,
   StateError,
   StoreError,
   TrustError,
-  VerificationError,
   type TrustErrorCode,
 } from '@qasid/protocol';
-import { isRetryable, type ResponseItem } from '@qasid/protocol/envelope';
+import type { ResponseItem } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from './clock.js';
 import type { Directory } from './directory.js';
-import { AccountError, NetworkError } from './errors.js';
+import { NetworkError } from './errors.js';
 import { begunWith, linkFor, withdrawnWith } from './outgoing.js';
+import { refusal } from './refusals.js';
 import { chosenIds } from './repair/repairs.js';
 import { logSent } from './repair/sent-log.js';
 import { backoffMs, REQUEST_BACKOFF } from './retry.js';
@@ -463,38 +462,4 @@ function isSealedRow(row: OutboxRow): row is SealedRow {
 /** Rows of one lane keep their order. */
 export function laneOf(row: Pick<OutboxRow, 'account' | 'username'>): string {
   return row.username ?? row.account ?? '';
-}
-
-/** What a refused send means. */
-export function refusal(answer: ResponseItem): Error {
-  if (isRetryable(answer.code)) {
-    return new NetworkError('NET_BUSY', `relay answers ${answer.code}`, {
-      retryAfterMs: answer.retryAfterMs,
-    });
-  }
-  if (answer.code === 'NOT_FOUND') return new AccountError('ACCOUNT_UNKNOWN', 'no such account');
-  if (answer.code === 'MAILBOX_FULL') return errorOfCode('LIMIT_MAILBOX_FULL');
-  if (answer.code === 'TOO_LARGE') return errorOfCode('LIMIT_ENVELOPE_SIZE');
-  return new NetworkError('NET_REFUSED', `relay answers ${answer.code}`);
-}
-
-/** The error that a stored code stands for, for whoever asks later or in another process. */
-export function errorOfCode(code: string | undefined): Error {
-  switch (code) {
-    case 'ACCOUNT_UNKNOWN':
-      return new AccountError(code, 'the relay knows nobody by that name');
-    case 'TRUST_NOT_VERIFIED':
-      return new TrustError(code, 'nobody has compared the safety number of this account');
-    case 'TRUST_IDENTITY_CHANGED':
-      return new TrustError(code, 'the identity key of this account changed');
-    case 'VERIFY_DEVICE_LIST':
-    case 'VERIFY_SIGNATURE':
-      return new VerificationError(code, 'the relay showed keys that do not belong to the account');
-    case 'LIMIT_MAILBOX_FULL':
-      return new LimitError(code, 'the recipient’s mailbox is full');
-    case 'LIMIT_ENVELOPE_SIZE':
-      return new LimitError(code, 'the relay does not take messages of this size');
-    default:
-      return new NetworkError('NET_REFUSED', `message was refused (${code ?? 'no reason given'})`);
-  }
 }

@@ -4,10 +4,9 @@
  * A message to somebody we have sessions with is encrypted here and now, in any process of the profile.
  * Where a session must first be made, the content is queued and the connection's owner encrypts it.
  */
-import { toHex, UsageError, type Bytes, type TrustErrorCode } from '@qasid/protocol';
+import { toHex, UsageError, type Bytes } from '@qasid/protocol';
 
 import type { PendingMessage, SentMessage } from './api.js';
-import { sleep } from './clock.js';
 import { untilCommitted } from './committed.js';
 import {
   CONTENT_ID_BYTES,
@@ -21,12 +20,14 @@ import {
 import { saysTheSame } from './content/same-shape.js';
 import { isAccountText } from './directory.js';
 import type { Engine, Platform } from './engine.js';
-import { AccountError, NetworkError } from './errors.js';
+import { AccountError } from './errors.js';
+import { Fates, type SendingEvents } from './fates.js';
 import { encodePacket } from './groups/packet.js';
 import { isGroupId } from './groups/store.js';
 import type { History } from './history.js';
-import { errorOfCode, laneOf } from './outbox.js';
+import { laneOf } from './outbox.js';
 import { makeLink, pendingOf } from './outgoing.js';
+import { errorOfCode } from './refusals.js';
 import {
   copyContent,
   devicesOf,
@@ -42,26 +43,8 @@ import type { Deciding, Entry } from './timeline/types.js';
 /** How long `send` waits to learn whether a name exists, when the relay is at hand. */
 const NAME_TIMEOUT_MS = 5_000;
 
-/** Messages without a fate after which looking further is not worth it. */
-const CHECK_AHEAD = 32;
-
-/** How long to wait before looking again when the store could not be read. */
-const FOLLOW_RETRY_MS = 1_000;
-
 /** Bytes that a link, a timer and a delivery token add to a content, at most. */
 const AROUND_BYTES = 512;
-
-/** What the fates of messages are told to. */
-export interface SendingEvents {
-  confirmed(id: string): void;
-  failed(id: string, error: Error): void;
-}
-
-interface Waiting {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: Error): void;
-}
 
 /** A message before it has a row. */
 interface Draft {
@@ -86,32 +69,24 @@ export interface SendOptions {
 export class Sending {
   readonly #platform: Platform;
   readonly #history: History;
-  readonly #events: SendingEvents;
+  /** What became of what was sent. */
+  readonly fates: Fates;
   #engine: Engine | undefined;
-  readonly #waiting = new Map<string, Waiting>();
-  #following = false;
   #lastAtMs = 0;
-  #closed = false;
   /** Calls queue up here, so that messages are stored in the order of the calls. */
   #order: Promise<unknown> = Promise.resolve();
 
   constructor(platform: Platform, history: History, events: SendingEvents) {
     this.#platform = platform;
     this.#history = history;
-    this.#events = events;
+    const { store, clock } = platform;
+    const isOwner = (): boolean => this.#engine?.isOwner === true;
+    this.fates = new Fates({ store, clock, history, events, isOwner });
   }
 
   /** Work with this engine from now on. */
   use(engine: Engine): void {
     this.#engine = engine;
-  }
-
-  /** Let go of everybody who waits. */
-  close(): void {
-    this.#closed = true;
-    const closed = new NetworkError('NET_CLOSED', 'this client was closed');
-    for (const waiting of this.#waiting.values()) waiting.reject(closed);
-    this.#waiting.clear();
   }
 
   /**
@@ -209,46 +184,6 @@ export class Sending {
     }, timeoutMs);
   }
 
-  /** This process sent a row, or gave it up. */
-  settled(row: OutboxRow, error: Error | undefined): void {
-    if (isMessage(row)) this.#settle(row.messageId, error);
-  }
-
-  /** A row waits for a person: whoever waits for the row must not wait with it. */
-  held(row: OutboxRow, code: TrustErrorCode): void {
-    if (!isMessage(row)) return;
-    this.#waiting.get(row.messageId)?.reject(errorOfCode(code));
-    this.#waiting.delete(row.messageId);
-  }
-
-  /** Look up all fates: this process has just become the owner, or another one is. */
-  async check(): Promise<void> {
-    let pending = 0;
-    for (const id of [...this.#waiting.keys()]) {
-      // Messages settle roughly in order: far behind many that wait, nothing has happened yet.
-      if (pending > CHECK_AHEAD) return;
-      const row = await this.#platform.store.loadSentMessage(id);
-      if (row?.status === 'confirmed') this.#settle(id, undefined);
-      else if (row?.status === 'failed') this.#settle(id, errorOfCode(row.cause));
-      else if (row?.cause !== undefined) {
-        this.#waiting.get(id)?.reject(errorOfCode(row.cause));
-        this.#waiting.delete(id);
-      } else pending++;
-    }
-  }
-
-  #settle(id: string, error: Error | undefined): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (error === undefined) {
-      waiting?.resolve();
-      this.#events.confirmed(id);
-    } else {
-      waiting?.reject(error);
-      this.#events.failed(id, error);
-    }
-  }
-
   #inOrder<Result>(task: () => Promise<Result>): Promise<Result> {
     const done = this.#order.then(task);
     this.#order = done.catch(() => undefined);
@@ -268,14 +203,14 @@ export class Sending {
       void engine.recheckHeld();
     }
     const id = toHex(draft.id);
-    const confirmed = this.#await(id);
+    const confirmed = this.fates.promise(id);
     try {
       await untilCommitted(() => this.#storeOnce(engine, to, contact, draft));
     } catch (error) {
-      this.#waiting.delete(id);
+      this.fates.forget(id);
       throw error;
     }
-    void this.#follow();
+    void this.fates.follow();
     return { confirmed, known: isGroup || contact !== undefined };
   }
 
@@ -419,19 +354,6 @@ export class Sending {
     return batch.toExtra();
   }
 
-  #await(id: string): Promise<void> {
-    let resolve = (): void => undefined;
-    let reject = (_: Error): void => undefined;
-    const promise = new Promise<void>((yes, no) => {
-      resolve = yes;
-      reject = no;
-    });
-    // The fate is also an event and a history row: nobody has to wait for it here.
-    promise.catch(() => undefined);
-    this.#waiting.set(id, { promise, resolve, reject });
-    return promise;
-  }
-
   /** A misspelt name is an error of `send` itself, while there is a relay to ask. */
   async #awaitName(engine: Engine, id: string): Promise<void> {
     await this.#history.until(async () => {
@@ -443,35 +365,12 @@ export class Sending {
     }, NAME_TIMEOUT_MS);
   }
 
-  /** While another process is the owner, fates show in the store only. */
-  async #follow(): Promise<void> {
-    if (this.#following) return;
-    this.#following = true;
-    while (this.#waiting.size > 0 && !this.#closed) {
-      try {
-        await this.#history.until(async () => {
-          if (this.#engine?.isOwner !== true) await this.check();
-          return this.#waiting.size === 0 ? true : undefined;
-        }, undefined);
-      } catch {
-        // The store could not be read. Whoever waits goes on waiting.
-        await sleep(this.#platform.clock, FOLLOW_RETRY_MS);
-      }
-    }
-    this.#following = false;
-  }
-
   #requireEngine(): Engine {
     if (this.#engine === undefined) {
       throw new AccountError('ACCOUNT_NOT_REGISTERED', 'this profile has no account yet');
     }
     return this.#engine;
   }
-}
-
-/** Whether somebody may wait for a row. */
-function isMessage({ kind }: OutboxRow): boolean {
-  return kind === 'message' || kind === 'change' || kind === 'group';
 }
 
 /** Who a name means, as far as it is known. */

@@ -27,7 +27,7 @@ import { ENVELOPE_BUCKETS, encodeEnvelope, parseAccountText } from '@qasid/proto
 import { untilCommitted } from '../committed.js';
 import { decodeContent, encodeContent, padContent } from '../content/index.js';
 import { GroupError, NetworkError } from '../errors.js';
-import { refusal } from '../outbox.js';
+import { refusal } from '../refusals.js';
 import { makeLink } from '../outgoing.js';
 import type { ClientExtra, Contact, OutboxRow } from '../stores/port.js';
 import { isLinked } from '../timeline/apply.js';
