@@ -2,7 +2,7 @@
 // two implementations, more mutated messages for both, 1 000 kills. Last line: `N passed, N failed`.
 //
 // QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS, QASID_KILL_ROUNDS, QASID_FUZZ_RUNS, QASID_CROWD,
-// QASID_POWER_CUTS, QASID_BLOB_MIB, QASID_TAB_SENDS and QASID_SIM_MESSAGES set other sizes;
+// QASID_POWER_CUTS, QASID_BLOB_MIB, QASID_BLOB_KILLS, QASID_TAB_SENDS and QASID_SIM_MESSAGES set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
@@ -28,6 +28,7 @@ const env = {
   QASID_CROWD: size('QASID_CROWD', 1_000),
   QASID_POWER_CUTS: size('QASID_POWER_CUTS', 50),
   QASID_BLOB_MIB: size('QASID_BLOB_MIB', 2_048),
+  QASID_BLOB_KILLS: size('QASID_BLOB_KILLS', 30),
   QASID_GROUP_MEMBERS: size('QASID_GROUP_MEMBERS', 50),
   QASID_GROUP_ROUNDS: size('QASID_GROUP_ROUNDS', 20),
   QASID_GROUP_SEEDS: size('QASID_GROUP_SEEDS', 100),
@@ -36,6 +37,9 @@ const env = {
   QASID_SIM_MESSAGES: size('QASID_SIM_MESSAGES', 100_000),
   QASID_SIM_FIRST: process.env.QASID_SIM_FIRST ?? seed,
 };
+
+/** A kill of the relay is a start, a crowd and an end of it, twice, with and without eager push: fewer than of the CLI. */
+const fewerKills = { QASID_KILL_ROUNDS: size('QASID_KILL_ROUNDS', 250) };
 
 const inFolder = (folder, name = /\.test\.js$/) =>
   existsSync(root + folder)
@@ -49,10 +53,11 @@ const groups = [
   ['mutation', inFolder('packages/protocol/dist-test/mutation')],
   ['interop', inFolder('interop/dist')],
   ['kill -9', inFolder('packages/cli/dist-test', /kill.*\.test\.js$/)],
-  // The relay's part: at least 200 kills, a million mutated frames, crowds and power cuts.
+  // The relay's part: 500 kills, a million mutated frames, crowds and power cuts.
   [
     'relay',
     inFolder('packages/relay/dist-test', /(?:^|\/)(?:kill|frames|crowd|disk-faults)\.test\.js$/),
+    fewerKills,
   ],
   // Whole systems under one seed: 100 000 messages over deaths, outages and an evil relay.
   ['simulation', inFolder('packages/client-sdk/dist-test/property', /simulation\.test\.js$/)],
@@ -105,7 +110,7 @@ console.log(
 const only = process.argv.slice(2);
 const isWanted = (title) => (file) =>
   only.length === 0 || only.some((part) => `${title}: ${file}`.includes(part));
-for (const [title, all] of groups) {
+for (const [title, all, sizes] of groups) {
   const files = all.filter(isWanted(title));
   if (all.length > 0 && files.length === 0) continue;
   if (files.length === 0) {
@@ -118,7 +123,7 @@ for (const [title, all] of groups) {
     const before = failed;
     const child = spawn(process.execPath, ['--enable-source-maps', root + file], {
       cwd: root,
-      env,
+      env: { ...env, ...sizes },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const parser = child.stdout.pipe(counter(file));

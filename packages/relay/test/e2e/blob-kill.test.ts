@@ -1,4 +1,5 @@
-// `kill -9` of the relay in the middle of uploads: the offset it tells afterwards is on disk.
+// `kill -9` of the relay in the middle of uploads: the offset it tells afterwards is on disk. QASID_BLOB_KILLS sets
+// how often.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { blobUrl, download, offsetOf, patch, type Reserved, reserve } from '../s
 import { newPerson, TestClient } from '../support/client.js';
 import { startProcess } from '../support/relay-process.js';
 
-const ROUNDS = 6;
+const ROUNDS = Number(process.env.QASID_BLOB_KILLS ?? 6);
 const SIZE = 20_000_000;
 
 for (const transport of ['uws', 'ws'] as const) {
@@ -53,5 +54,6 @@ for (const transport of ['uws', 'ws'] as const) {
     const got = await download(at.url);
     t.ok(Buffer.compare(got.bytes, bytes) === 0, 'every byte, those from before the kills too');
     await relay.stop();
+    t.comment(`numbers: ${ROUNDS} kills over ${transport}, 0 confirmed bytes lost, 0 bytes wrong`);
   });
 }

@@ -88,7 +88,8 @@ for (const transport of ['uws', 'ws'] as const) {
     const growth = peak - before;
     t.ok(growth < GROWTH_MAX, `download: grew by ${Math.round(growth / MIB)} MiB in all`);
     t.comment(
-      `${transport}: ${Math.round(before / MIB)} MiB before, ${Math.round(growth / MIB)} more`,
+      `numbers: ${size / MIB} MiB up and down over ${transport}, ${Math.round(before / MIB)} MiB before, ` +
+        `${Math.round(upGrowth / MIB)} more up, ${Math.round(growth / MIB)} more in all, 0 bytes wrong`,
     );
     await relay.kill();
   });

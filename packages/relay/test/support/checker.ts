@@ -1,12 +1,23 @@
 // What must hold after anything that went wrong: nothing confirmed is lost, nothing is shown twice, order
 // holds, no prekey goes out twice, nothing is left. One book, kept by all kill and fault tests.
 
+/** What must never happen. */
+export type Problem =
+  | 'lost'
+  | 'shown twice'
+  | 'out of order'
+  | 'from nobody'
+  | 'numbers twice'
+  | 'prekeys twice';
+
 /** What the book says. */
 export interface Verdict {
   readonly attempted: number;
   readonly confirmed: number;
   readonly shown: number;
   readonly prekeys: number;
+  /** Of each kind of problem, how many. */
+  readonly counts: Readonly<Record<Problem, number>>;
   /** What must not have happened; empty after a good run. */
   readonly problems: readonly string[];
 }
@@ -85,30 +96,35 @@ export class Checker {
 
   /** The end of the run. */
   verdict(): Verdict {
-    const told = (what: string, ids: readonly string[]): string[] =>
-      ids.map((id) => `${what}: ${id}`);
     const shown = [...this.#shown.keys()];
+    const problems: Record<Problem, readonly string[]> = {
+      lost: this.missing,
+      'shown twice': this.#twice,
+      'out of order': this.#disordered,
+      'from nobody': shown.filter((id) => !this.#attempted.has(id)),
+      'numbers twice': this.#reused,
+      'prekeys twice': this.#prekeysTwice,
+    };
+    const all = Object.entries(problems);
     return {
       attempted: this.#attempted.size,
       confirmed: this.#confirmed.size,
       shown: shown.length,
       prekeys: this.#prekeys.size,
-      problems: [
-        ...told('confirmed and lost', this.missing),
-        ...told('shown twice', this.#twice),
-        ...told(
-          'shown, and nobody sent it',
-          shown.filter((id) => !this.#attempted.has(id)),
-        ),
-        ...told('shown out of order', this.#disordered),
-        ...told('one number for two envelopes', this.#reused),
-        ...told('prekey handed out twice', this.#prekeysTwice),
-      ],
+      counts: Object.fromEntries(all.map(([kind, ids]) => [kind, ids.length])) as Record<
+        Problem,
+        number
+      >,
+      problems: all.flatMap(([kind, ids]) => ids.map((id) => `${kind}: ${id}`)),
     };
   }
 }
 
 /** The numbers of a run in one line. */
-export function inWords({ attempted, confirmed, shown, prekeys }: Verdict): string {
-  return `${attempted} sent, ${confirmed} confirmed, ${shown} shown, ${prekeys} prekeys`;
+export function inWords({ attempted, confirmed, shown, prekeys, counts }: Verdict): string {
+  const bad = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
+  return [
+    `${attempted} sent, ${confirmed} confirmed, ${shown} shown, ${prekeys} prekeys handed out`,
+    ...bad,
+  ].join(', ');
 }

@@ -132,9 +132,15 @@ export type RegisterOptions = {
 /** One socket. */
 export class TestClient {
   readonly events: RelayEvent[] = [];
+  /** The letters among the events. */
+  readonly delivered: DeliverEvent[] = [];
   closeCode: number | undefined;
   readonly #socket: WebSocket;
-  readonly #waiting = new Map<number, (item: ResponseItem) => void>();
+  readonly #waiting = new Map<
+    number,
+    { answered(item: ResponseItem): void; closed(reason: Error): void }
+  >();
+  #arrivals = 0;
   #watchers: (() => void)[] = [];
   #nextId = 1;
   /** Acknowledge at once, as a client does after its own commit. */
@@ -146,17 +152,21 @@ export class TestClient {
     socket.on('message', (data: Buffer) => {
       for (const item of decodeFrame(new Uint8Array(data))) {
         if (item.kind === 'response') {
-          this.#waiting.get(item.id)?.(item);
+          this.#waiting.get(item.id)?.answered(item);
           this.#waiting.delete(item.id);
         } else if (item.kind === 'event') {
           this.events.push(item.event);
+          if (item.event.kind === 'deliver') this.delivered.push(item.event);
           if (this.autoAck && item.event.kind === 'deliver') this.ack(item.event.seq);
         }
       }
+      this.#arrivals++;
       this.#wake();
     });
     socket.on('close', (code) => {
       this.closeCode = code;
+      for (const { closed } of this.#waiting.values()) closed(new Error(`closed ${code}`));
+      this.#waiting.clear();
       this.#wake();
     });
     socket.on('error', () => undefined);
@@ -204,10 +214,6 @@ export class TestClient {
 
   get challenge(): ChallengeEvent | undefined {
     return this.events.findLast((event) => event.kind === 'challenge');
-  }
-
-  get delivered(): DeliverEvent[] {
-    return this.events.filter((event) => event.kind === 'deliver');
   }
 
   bodies(): string[] {
@@ -294,9 +300,8 @@ export class TestClient {
   ask(op: RequestOp): Promise<ResponseItem> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, resolve);
-      this.#socket.once('close', () => reject(new Error(`closed ${this.closeCode}`)));
-      this.#socket.setMaxListeners(0);
+      if (this.closeCode !== undefined) throw new Error(`closed ${this.closeCode}`);
+      this.#waiting.set(id, { answered: resolve, closed: reject });
       this.raw(encodeFrame([request(id, op)]));
     });
   }
@@ -322,9 +327,15 @@ export class TestClient {
     this.#socket.resume();
   }
 
-  async until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+  /** Wait for it. A slow machine has all the time it needs: only silence for this long is the end. */
+  async until(condition: () => boolean, silenceMs = 30_000): Promise<void> {
+    let deadline = Date.now() + silenceMs;
+    let heard = this.#arrivals;
     while (!condition()) {
+      if (heard !== this.#arrivals) {
+        heard = this.#arrivals;
+        deadline = Date.now() + silenceMs;
+      }
       if (Date.now() > deadline) throw new Error('timed out waiting');
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 100);
