@@ -3,8 +3,8 @@ import { median } from './histogram.js';
 import type { Sample } from './loads.js';
 import type { Row } from './relay-loads.js';
 
-/** Rounds of one load, by system. */
-export type Results = ReadonlyMap<string, ReadonlyMap<string, readonly Sample[]>>;
+/** Rounds of one load, by system; `null` where one failed. */
+export type Results = ReadonlyMap<string, ReadonlyMap<string, readonly (Sample | null)[]>>;
 
 /** What became of a goal. */
 export interface Verdict {
@@ -19,8 +19,8 @@ export interface Verdict {
 export interface Measured {
   readonly results: Results;
   readonly rows: ReadonlyMap<string, readonly Row[]>;
-  /** Event loop lag p99 of the relay at L3, milliseconds, by variant. */
-  readonly lagMs: ReadonlyMap<string, number>;
+  /** Event loop lag p99 of the relay at L3, milliseconds, a number a round, by variant. */
+  readonly lagMs: ReadonlyMap<string, readonly number[]>;
 }
 
 type Metric = (sample: Sample) => number;
@@ -145,7 +145,7 @@ export function judge(measured: Measured): Verdict[] {
       measured: known
         .map((one) => `${one.what} ${one.value?.toFixed(2)}${holds(one) ? '' : ' (missed)'}`)
         .join('; '),
-      isMet: known.length < found.length ? undefined : found.every(holds),
+      isMet: !known.every(holds) ? false : known.length < found.length ? undefined : true,
     };
   });
   verdicts.splice(9, 0, sockets(measured));
@@ -166,9 +166,9 @@ function ratio(results: Results, { load, metric, ours, theirs }: Clause): number
   if (!mine?.length || !other?.length) return undefined;
   const ratios = mine.flatMap((sample, round) => {
     const beside = other[round];
-    return beside ? [metric(sample) / metric(beside)] : [];
+    return sample && beside ? [metric(sample) / metric(beside)] : [];
   });
-  return median(ratios);
+  return ratios.length > 0 ? median(ratios) : undefined;
 }
 
 function sockets({ rows }: Measured): Verdict {
@@ -197,8 +197,12 @@ function slow({ rows }: Measured): Verdict {
 }
 
 function lag({ lagMs }: Measured): Verdict {
-  const worker = lagMs.get('worker');
-  const main = lagMs.get('main');
+  const of = (key: string): number | undefined => {
+    const all = lagMs.get(key);
+    return all && median(all);
+  };
+  const worker = of('worker');
+  const main = of('main');
   const texts = [
     ...(worker === undefined ? [] : [`worker ${worker.toFixed(1)} ms`]),
     ...(main === undefined ? [] : [`main ${main.toFixed(1)} ms`]),

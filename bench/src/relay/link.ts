@@ -3,6 +3,7 @@
  * The same for every system, so that none is measured with a better client than the others.
  */
 import { connect, type Socket } from 'node:net';
+import { fault } from './faults.js';
 
 /** One connection. */
 export class Link {
@@ -11,14 +12,26 @@ export class Link {
   #rest: Buffer | undefined;
   /** Takes what has arrived, says how many bytes it used; the rest comes again with more. */
   onData: (data: Buffer) => number = (data) => data.length;
+  /** Somebody expects that the server may close; otherwise it is a fault. */
   onClose: (() => void) | undefined;
+  #isOurs = false;
 
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#take(chunk);
+      } catch (error) {
+        fault(error);
+        this.drop();
+      }
+    });
     socket.on('error', () => undefined);
-    socket.on('close', () => this.onClose?.());
+    socket.on('close', () => {
+      if (this.onClose) this.onClose();
+      else if (!this.#isOurs) fault(new Error('the server closed a connection'));
+    });
   }
 
   static open(port: number): Promise<Link> {
@@ -37,11 +50,17 @@ export class Link {
     this.#out.push(bytes);
   }
 
+  /** Gone at once, without a word. */
+  drop(): void {
+    this.#isOurs = true;
+    this.socket.destroy();
+  }
+
   close(): Promise<void> {
     return new Promise((resolve) => {
       if (this.socket.destroyed) return resolve();
       this.socket.once('close', () => resolve());
-      this.socket.destroy();
+      this.drop();
     });
   }
 

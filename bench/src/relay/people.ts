@@ -68,8 +68,13 @@ export async function logIn(
 ): Promise<QasidSocket> {
   const { socket, challenge } = await QasidSocket.open(port);
   prepare(socket);
-  await prove(socket, authOp(challenge, device));
-  return socket;
+  try {
+    await prove(socket, authOp(challenge, device));
+    return socket;
+  } catch (error) {
+    socket.link.drop();
+    throw error;
+  }
 }
 
 /** The answer to a challenge. */

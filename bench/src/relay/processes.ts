@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } 
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fault } from './faults.js';
 
 /** A process that was started here, with everything it started itself. */
 export interface Managed {
@@ -40,9 +41,12 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** A directory for one server. */
+/** A directory for one server; gone at the end, if it is not before. */
 export function scratch(name: string): string {
-  return mkdtempSync(join(process.env.QASID_BENCH_DIR ?? tmpdir(), `qasid-bench-${name}-`));
+  const parent = process.env.QASID_BENCH_DIR ?? tmpdir();
+  const directory = mkdtempSync(join(parent, `qasid-bench-${name}-`));
+  directories.push(directory);
+  return directory;
 }
 
 /** Start a program; its output goes to `log` in `directory`. */
@@ -63,14 +67,22 @@ export function startProcess(
 
 /** Measure and end a process that was started elsewhere. */
 export function manage(child: ChildProcess): Managed {
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let isStopping = false;
+  const exited = new Promise<void>((resolve) =>
+    child.once('exit', (code, signal) => {
+      running.delete(child);
+      if (!isStopping) fault(new Error(`the server exited with ${code ?? signal}`));
+      resolve();
+    }),
+  );
   running.add(child);
-  void exited.then(() => running.delete(child));
   return {
     child,
     cpuUs: () => sum(treeOf(child.pid ?? 0), cpuOf),
     memoryBytes: () => sum(treeOf(child.pid ?? 0), memoryOf),
     stop: async () => {
+      isStopping = true;
+      if (!running.has(child)) return;
       const tree = treeOf(child.pid ?? 0);
       child.kill('SIGTERM');
       const timer = setTimeout(() => {
@@ -184,8 +196,10 @@ function sum(pids: readonly number[], of: (pid: number) => number): number {
 
 /** Whatever ends the driver ends what it started. */
 const running = new Set<ChildProcess>();
+const directories: string[] = [];
 process.on('exit', () => {
   for (const { pid } of running) if (pid !== undefined) for (const one of treeOf(pid)) kill(one);
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));

@@ -26,7 +26,7 @@ export class QasidSocket {
   /** A send was answered; 1 is CONFIRMED. */
   onAnswer: (id: number, code: number) => void = () => undefined;
   onDeliver: (seq: number, body: Buffer) => void = () => undefined;
-  /** Acknowledge after so many envelopes or 50 ms, as the SDK does; 1: at once. */
+  /** Acknowledge after so many envelopes, {@link ACK_BYTES} or 50 ms; 1: at once. */
   ackEvery = 64;
   /** Take envelopes and acknowledge none. */
   isSilent = false;
@@ -34,6 +34,7 @@ export class QasidSocket {
   #itemBytes = 0;
   #seq = 0;
   #unacked = 0;
+  #unackedBytes = 0;
   #ackTimer: NodeJS.Timeout | undefined;
   #cold: ((event: RelayEvent | ResponseItem) => void) | undefined;
   #nextColdId = 1_000_000_000;
@@ -214,7 +215,8 @@ export class QasidSocket {
     this.onDeliver(seq, body);
     if (this.isSilent || seq === 0) return;
     this.#seq = seq;
-    if (++this.#unacked >= this.ackEvery) this.#ackNow();
+    this.#unackedBytes += body.length;
+    if (++this.#unacked >= this.ackEvery || this.#unackedBytes >= ACK_BYTES) this.#ackNow();
     else this.#ackTimer ??= setTimeout(() => this.#ackNow(), 50);
   }
 
@@ -222,6 +224,7 @@ export class QasidSocket {
     clearTimeout(this.#ackTimer);
     this.#ackTimer = undefined;
     this.#unacked = 0;
+    this.#unackedBytes = 0;
     this.ack(this.#seq);
   }
 }
@@ -317,6 +320,9 @@ function putAck(out: Buffer, seq: number): number {
   out[at++] = 0x08;
   return put(out, at, seq);
 }
+
+/** A quarter of the window. The SDK would acknowledge as soon as it has opened all it was given. */
+const ACK_BYTES = 262_144;
 
 /** As large as the relay's own frames. */
 const MESSAGE_BYTES = 262_144;

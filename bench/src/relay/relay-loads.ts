@@ -1,6 +1,7 @@
 /** The loads only a relay takes: L4 to L9. Each starts a relay of its own and leaves nothing running. */
+import { forgetFaults, pass, sleep, until } from './faults.js';
 import { Histogram } from './histogram.js';
-import { Bench, LOADS, type Sample, sleep, until } from './loads.js';
+import { Bench, LOADS, type Sample } from './loads.js';
 import { type RelayServer, startVariant, type Variant } from './peers/qasid.js';
 import { logIn, type People } from './people.js';
 import { inParallel } from './system.js';
@@ -44,6 +45,25 @@ export const RELAY_LOADS: readonly RelayLoad[] = [
   { key: 'L9', title: '8 × 64 to accounts of four devices', run: families },
 ];
 
+/** Run `work` on a relay of its own. A failure is a row: the other relays and loads go on. */
+async function withServer(
+  variant: Variant,
+  setting: Setting,
+  work: (server: RelayServer) => Promise<readonly Row[]>,
+): Promise<readonly Row[]> {
+  let server: RelayServer | undefined;
+  try {
+    server = await startVariant(variant, setting.seed, setting.people);
+    return await work(server);
+  } catch (error) {
+    const failed = error instanceof Error ? error.message : String(error);
+    return [{ relay: variant.title, failed }];
+  } finally {
+    await server?.stop();
+    forgetFaults();
+  }
+}
+
 /** Send `count` envelopes round `mailboxes`, 8 × 64 under way. */
 async function fill(
   server: RelayServer,
@@ -80,28 +100,30 @@ async function fillAndDrain(setting: Setting, variants: Variants): Promise<Row[]
   const mailboxes = setting.people.readers.length;
   const each = setting.isQuick ? 20 : 200;
   for (const variant of [variants.main, variants.worker]) {
-    const server = await startVariant(variant, setting.seed, setting.people);
-    const cpu = server.managed.cpuUs();
-    const filled = await fill(server, 0, mailboxes, mailboxes * each);
-    const between = server.managed.cpuUs();
-    let delivered = 0;
-    const startMs = performance.now();
-    const consumers = await inParallel(mailboxes, (mailbox) =>
-      server.consumer(mailbox, () => delivered++),
-    );
-    await until(() => delivered >= mailboxes * each, 600_000);
-    const drained = (delivered / (performance.now() - startMs)) * 1_000;
-    await sleep(200);
-    rows.push({
-      relay: variant.title,
-      queued: mailboxes * each,
-      'filled/s': Math.round(filled),
-      'fill CPU µs': round((between - cpu) / delivered),
-      'drained/s': Math.round(drained),
-      'drain CPU µs': round((server.managed.cpuUs() - between) / delivered),
-    });
-    for (const consumer of consumers) await consumer.close();
-    await server.stop();
+    const run = async (server: RelayServer): Promise<Row[]> => {
+      const cpu = server.managed.cpuUs();
+      const filled = await fill(server, 0, mailboxes, mailboxes * each);
+      const between = server.managed.cpuUs();
+      let delivered = 0;
+      const startMs = performance.now();
+      const consumers = await inParallel(mailboxes, (mailbox) =>
+        server.consumer(mailbox, () => delivered++),
+      );
+      await until(() => delivered >= mailboxes * each, 600_000);
+      const drained = (delivered / (performance.now() - startMs)) * 1_000;
+      await pass(200);
+      const row = {
+        relay: variant.title,
+        queued: mailboxes * each,
+        'filled/s': Math.round(filled),
+        'fill CPU µs': round((between - cpu) / delivered),
+        'drained/s': Math.round(drained),
+        'drain CPU µs': round((server.managed.cpuUs() - between) / delivered),
+      };
+      for (const consumer of consumers) await consumer.close();
+      return [row];
+    };
+    rows.push(...(await withServer(variant, setting, run)));
   }
   return rows;
 }
@@ -109,73 +131,82 @@ async function fillAndDrain(setting: Setting, variants: Variants): Promise<Row[]
 async function longQueue(setting: Setting, variants: Variants): Promise<Row[]> {
   const half = setting.people.readers.length >> 1;
   const total = setting.isQuick ? 20_000 : 500_000;
-  const options = { ...variants.main.options, mailboxEnvelopesMax: 1_000_000 };
-  const server = await startVariant({ ...variants.main, options }, setting.seed, setting.people);
-  const bench = new Bench(server, setting.people.readers.length);
-  const load = { ...LOADS[2]!, mailboxes: half, from: half };
-  const before = await bench.run(load, BODY, 1_000, setting.seconds * 1_000);
-  await bench.detach();
-  const filled = await fill(server, 0, half, total);
-  const after = await bench.run(load, BODY, 1_000, setting.seconds * 1_000);
-  await bench.close();
-  return [
-    { queue: 'empty', ...numbers(before) },
-    { queue: `${total} envelopes`, ...numbers(after), 'filled/s': Math.round(filled) },
-  ];
+  const run = async (server: RelayServer): Promise<Row[]> => {
+    const bench = new Bench(server, setting.people.readers.length);
+    const load = { ...LOADS[2]!, mailboxes: half, from: half };
+    const before = await bench.run(load, BODY, 1_000, setting.seconds * 1_000);
+    await bench.detach();
+    const filled = await fill(server, 0, half, total);
+    const after = await bench.run(load, BODY, 1_000, setting.seconds * 1_000);
+    await bench.close();
+    return [
+      { queue: 'empty', ...numbers(before) },
+      { queue: `${total} envelopes`, ...numbers(after), 'filled/s': Math.round(filled) },
+    ];
+  };
+  return [...(await withServer(roomy(variants.main), setting, run))];
+}
+
+/** With mailboxes that do not get full. */
+function roomy(variant: Variant): Variant {
+  const options = { ...variant.options, mailboxEnvelopesMax: 10_000_000, mailboxBytesMax: 2 ** 36 };
+  return { ...variant, options };
 }
 
 async function idle(setting: Setting, variants: Variants): Promise<Row[]> {
   const rows: Row[] = [];
   const devices = setting.people.idle;
   for (const variant of [variants.main, variants.ws]) {
-    const server = await startVariant(variant, setting.seed, setting.people);
-    const reader = await logIn(server.port, setting.people.readers[0]!);
-    await server.report();
-    const { memoryBytes } = server.managed;
-    const first = await server.report();
-    const before = memoryBytes();
-    const sockets = await inParallel(devices.length, (index) =>
-      logIn(server.port, devices[index]!),
-    );
-    await sleep(1_000);
-    await server.report();
-    const second = await server.report();
-    const perSocket = (memoryBytes() - before) / devices.length;
-    const heap =
-      (second.heapUsed + second.external - first.heapUsed - first.external) / devices.length;
-    const steady = await trickle(server, setting);
-    const startMs = performance.now();
-    const cpu = server.managed.cpuUs();
-    for (const socket of sockets) socket.link.socket.destroy();
-    let failures = 0;
-    const back = await inParallel(
-      devices.length,
-      async (index) => {
-        for (;;) {
-          try {
-            return await logIn(server.port, devices[index]!);
-          } catch {
-            failures++;
+    const run = async (server: RelayServer): Promise<Row[]> => {
+      const reader = await logIn(server.port, setting.people.readers[0]!);
+      await server.report();
+      const { memoryBytes } = server.managed;
+      const first = await server.report();
+      const before = memoryBytes();
+      const sockets = await inParallel(devices.length, (index) =>
+        logIn(server.port, devices[index]!),
+      );
+      await pass(1_000);
+      await server.report();
+      const second = await server.report();
+      const perSocket = (memoryBytes() - before) / devices.length;
+      const heap =
+        (second.heapUsed + second.external - first.heapUsed - first.external) / devices.length;
+      const steady = await trickle(server, setting);
+      const startMs = performance.now();
+      const cpu = server.managed.cpuUs();
+      for (const socket of sockets) socket.link.drop();
+      let failures = 0;
+      const back = await inParallel(
+        devices.length,
+        async (index) => {
+          for (;;) {
+            try {
+              return await logIn(server.port, devices[index]!);
+            } catch {
+              failures++;
+            }
           }
-        }
-      },
-      1_000,
-    );
-    const storm = performance.now() - startMs;
-    rows.push({
-      relay: variant.title,
-      sockets: devices.length,
-      'bytes/socket': Math.round(perSocket),
-      'of it JavaScript': Math.round(heap),
-      '1k/s confirm p50 ms': round(steady.quantile(0.5)),
-      '1k/s confirm p99 ms': round(steady.quantile(0.99)),
-      'storm: all back after s': round(storm / 1_000),
-      'storm: CPU µs/socket': Math.round((server.managed.cpuUs() - cpu) / devices.length),
-      'storm: refused': failures,
-    });
-    for (const socket of back) socket.link.socket.destroy();
-    await reader.close();
-    await server.stop();
+        },
+        1_000,
+      );
+      const storm = performance.now() - startMs;
+      const row = {
+        relay: variant.title,
+        sockets: devices.length,
+        'bytes/socket': Math.round(perSocket),
+        'of it JavaScript': Math.round(heap),
+        '1k/s confirm p50 ms': round(steady.quantile(0.5)),
+        '1k/s confirm p99 ms': round(steady.quantile(0.99)),
+        'storm: all back after s': round(storm / 1_000),
+        'storm: CPU µs/socket': Math.round((server.managed.cpuUs() - cpu) / devices.length),
+        'storm: refused': failures,
+      };
+      for (const socket of back) socket.link.drop();
+      await reader.close();
+      return [row];
+    };
+    rows.push(...(await withServer(variant, setting, run)));
   }
   return rows;
 }
@@ -197,93 +228,98 @@ async function trickle(server: RelayServer, setting: Setting): Promise<Histogram
 }
 
 async function slowConsumer(setting: Setting, variants: Variants): Promise<Row[]> {
-  const options = { ...variants.main.options, mailboxEnvelopesMax: 1_000_000 };
-  const server = await startVariant({ ...variants.main, options }, setting.seed, setting.people);
-  const bench = new Bench(server, setting.people.readers.length);
-  const load = { ...LOADS[2]!, depth: 8, producers: 7, from: 1, mailboxes: 999 };
-  const rows: Row[] = [];
-  const body = Buffer.alloc(BODY, 0x5a);
-  for (let round = 0; round < (setting.isQuick ? 2 : 6); round++) {
-    const isSlow = round % 2 === 1;
-    const victim = await logIn(server.port, setting.people.readers[0]!);
-    if (isSlow) {
-      victim.isSilent = true;
-      victim.link.socket.pause();
+  const run = async (server: RelayServer): Promise<Row[]> => {
+    const bench = new Bench(server, setting.people.readers.length);
+    const load = { ...LOADS[2]!, depth: 8, producers: 7, from: 1, mailboxes: 999 };
+    const rows: Row[] = [];
+    const body = Buffer.alloc(BODY, 0x5a);
+    for (let round = 0; round < (setting.isQuick ? 2 : 6); round++) {
+      const isSlow = round % 2 === 1;
+      const victim = await logIn(server.port, setting.people.readers[0]!);
+      if (isSlow) {
+        victim.isSilent = true;
+        victim.link.socket.pause();
+      }
+      let isOver = false;
+      let flooded = 0;
+      const flood = await server.producer(7, () => {
+        flooded++;
+        if (!isOver) flood.send(0, body, 0);
+      });
+      await server.report();
+      const before = await server.report();
+      for (let depth = 0; depth < 16; depth++) flood.send(0, body, 0);
+      const sample = await bench.run(load, BODY, 500, setting.seconds * 1_000);
+      isOver = true;
+      await pass(200);
+      await server.report();
+      const after = await server.report();
+      rows.push({
+        mailbox: isSlow ? 'one reads nothing' : 'all read',
+        ...numbers(sample),
+        'sent to it': flooded,
+        'memory growth KiB': Math.round(
+          (after.heapUsed + after.external - before.heapUsed - before.external) / 1_024,
+        ),
+      });
+      await flood.close();
+      victim.link.drop();
+      await pass(100);
     }
-    let isOver = false;
-    let flooded = 0;
-    const flood = await server.producer(7, () => {
-      flooded++;
-      if (!isOver) flood.send(0, body, 0);
-    });
-    await server.report();
-    const before = await server.report();
-    for (let depth = 0; depth < 16; depth++) flood.send(0, body, 0);
-    const sample = await bench.run(load, BODY, 500, setting.seconds * 1_000);
-    isOver = true;
-    await sleep(200);
-    await server.report();
-    const after = await server.report();
-    rows.push({
-      mailbox: isSlow ? 'one reads nothing' : 'all read',
-      ...numbers(sample),
-      'sent to it': flooded,
-      'memory growth KiB': Math.round(
-        (after.heapUsed + after.external - before.heapUsed - before.external) / 1_024,
-      ),
-    });
-    await flood.close();
-    victim.link.socket.destroy();
-    await sleep(100);
-  }
-  await bench.close();
-  return rows;
+    await bench.close();
+    return rows;
+  };
+  return [...(await withServer(roomy(variants.main), setting, run))];
 }
 
 async function families(setting: Setting, variants: Variants): Promise<Row[]> {
   const rows: Row[] = [];
   for (const variant of [variants.main, variants.worker]) {
-    const server = await startVariant(variant, setting.seed, setting.people);
-    const { families: groups, producers: people } = setting.people;
-    let delivered = 0;
-    const readers = await inParallel(groups.length * 4, (index) => {
-      return logIn(server.port, groups[index >> 2]![index & 3]!, (socket) => {
-        socket.onDeliver = () => delivered++;
+    const run = async (server: RelayServer): Promise<Row[]> => {
+      const { families: groups, producers: people } = setting.people;
+      let delivered = 0;
+      const readers = await inParallel(groups.length * 4, (index) => {
+        return logIn(server.port, groups[index >> 2]![index & 3]!, (socket) => {
+          socket.onDeliver = () => delivered++;
+        });
       });
-    });
-    const targets = groups.map((devices) => ({ account: devices[0]!.account, devices }));
-    const body = Buffer.alloc(BODY, 0x5a);
-    let confirmed = 0;
-    let sent = 0;
-    let isOver = false;
-    const senders = await inParallel(people.length, (index) => logIn(server.port, people[index]!));
-    // Credit counts envelopes: 16 sends of four.
-    for (const socket of senders) {
-      let id = 1;
-      const send = (): void => {
-        socket.send(id++, targets[sent++ % targets.length]!, body);
+      const targets = groups.map((devices) => ({ account: devices[0]!.account, devices }));
+      const body = Buffer.alloc(BODY, 0x5a);
+      let confirmed = 0;
+      let sent = 0;
+      let isOver = false;
+      const senders = await inParallel(people.length, (index) =>
+        logIn(server.port, people[index]!),
+      );
+      // Credit counts envelopes: 16 sends of four.
+      for (const socket of senders) {
+        let id = 1;
+        const send = (): void => {
+          socket.send(id++, targets[sent++ % targets.length]!, body);
+        };
+        socket.onAnswer = (_, code) => {
+          if (code !== 1) throw new Error(`the relay answered a send with code ${code}`);
+          confirmed++;
+          if (!isOver) send();
+        };
+        for (let depth = 0; depth < 16; depth++) send();
+      }
+      await pass(1_000);
+      const cpu = server.managed.cpuUs();
+      const start = { delivered, atMs: performance.now() };
+      await pass(setting.seconds * 1_000);
+      const count = delivered - start.delivered;
+      const row = {
+        relay: variant.title,
+        'envelopes/s': Math.round((count / (performance.now() - start.atMs)) * 1_000),
+        'CPU µs/envelope': round((server.managed.cpuUs() - cpu) / count),
       };
-      socket.onAnswer = (_, code) => {
-        if (code !== 1) throw new Error(`the relay answered a send with code ${code}`);
-        confirmed++;
-        if (!isOver) send();
-      };
-      for (let depth = 0; depth < 16; depth++) send();
-    }
-    await sleep(1_000);
-    const cpu = server.managed.cpuUs();
-    const start = { delivered, atMs: performance.now() };
-    await sleep(setting.seconds * 1_000);
-    const count = delivered - start.delivered;
-    rows.push({
-      relay: variant.title,
-      'envelopes/s': Math.round((count / (performance.now() - start.atMs)) * 1_000),
-      'CPU µs/envelope': round((server.managed.cpuUs() - cpu) / count),
-    });
-    isOver = true;
-    await until(() => confirmed === sent && delivered === 4 * sent, 60_000);
-    for (const socket of [...senders, ...readers]) await socket.close();
-    await server.stop();
+      isOver = true;
+      await until(() => confirmed === sent && delivered === 4 * sent, 60_000);
+      for (const socket of [...senders, ...readers]) await socket.close();
+      return [row];
+    };
+    rows.push(...(await withServer(variant, setting, run)));
   }
   return rows;
 }

@@ -52,6 +52,7 @@ export async function startRelayProcess(
     port,
     transport,
     report: () => {
+      if (!child.connected) return Promise.reject(new Error('the relay has ended'));
       const answer = next<SelfReport>();
       child.send('report');
       return answer;
