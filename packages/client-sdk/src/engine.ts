@@ -328,7 +328,7 @@ export class Engine {
     await this.#tokens.stop();
     await this.#repairs.stop();
     await this.#outbox.idle();
-    await this.#inbox.settled();
+    await this.#inbox.stopped();
     await this.#receipts.stop();
     await this.groups.stop();
     await this.#upkeep?.catch(() => undefined);
@@ -369,7 +369,9 @@ export class Engine {
       this.#tend();
       this.#tendTokens();
       this.#refreshOwnDevices();
-      this.#repairs.resume().catch((error: unknown) => this.#events.trouble(error));
+      for (const resumed of [this.#repairs.resume(), this.#inbox.resume()]) {
+        resumed.catch((error: unknown) => this.#events.trouble(error));
+      }
       void this.recheckHeld();
     } else {
       this.#caughtUp = false;

@@ -27,10 +27,11 @@ import { NetworkError } from './errors.js';
 import { undecryptableRow } from './inbox-rows.js';
 import { entryOf, namedOutside, sealedOutside, type Claimed } from './incoming.js';
 import type { Groups } from './groups/groups.js';
+import { isPutOff, PutOff } from './put-off.js';
 import type { Repairs } from './repair/repairs.js';
 import { checkSealer, isSealed } from './sealed/certificate.js';
 import { lacksToken, tookToken } from './sealed/tokens.js';
-import type { ClientExtra, ClientStore, Contact, HeldEnvelope } from './stores/port.js';
+import type { ClientExtra, ClientStore, Contact } from './stores/port.js';
 import { apply } from './timeline/apply.js';
 import { Batch, joinExtras } from './timeline/batch.js';
 import { noteSeen } from './timeline/device-facts.js';
@@ -73,9 +74,18 @@ interface Delivery {
   readonly body: Bytes;
 }
 
+/** Why an envelope is opened later than it came. */
+interface Waited {
+  /** For a person, or for what a group's message needs; or put off by a limit since then. */
+  readonly for: { readonly key: string } | { readonly sinceMs: number };
+  /** Forgets it. */
+  readonly done: ClientExtra;
+}
+
 /** Opens what is delivered. Only the owner of the connection runs one. */
 export class Inbox {
   readonly #options: InboxOptions;
+  readonly #putOff: PutOff;
   readonly #queue: Delivery[] = [];
   #running = false;
   #loop: Promise<void> = Promise.resolve();
@@ -88,6 +98,14 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
+    const { store, clock } = options;
+    this.#putOff = new PutOff({
+      store,
+      clock,
+      open: ({ clientId, body, atMs }, done) =>
+        this.#open({ seq: 0, clientId, body }, { for: { sinceMs: atMs }, done }),
+      onTrouble: (error) => options.onTrouble(error),
+    });
   }
 
   /** Take one envelope. */
@@ -127,10 +145,22 @@ export class Inbox {
     await this.#loop;
   }
 
+  /** The connection opens: what a limit put off is tried again. */
+  resume(): Promise<void> {
+    return this.#putOff.resume();
+  }
+
+  /** Resolves when `stop` has taken effect everywhere. */
+  async stopped(): Promise<void> {
+    await this.#loop;
+    await this.#putOff.stop();
+  }
+
   /** Open what waited for a person to trust `account`. */
   async releaseHeld(account: string): Promise<void> {
     for (const held of await this.#options.store.loadHeld(account)) {
-      await this.#open({ seq: 0, clientId: held.clientId, body: held.body }, held);
+      const waited = { for: { key: held.account }, done: { heldRemoved: [held.id] } };
+      await this.#open({ seq: 0, clientId: held.clientId, body: held.body }, waited);
     }
   }
 
@@ -180,7 +210,7 @@ export class Inbox {
     await this.#open(delivery, undefined);
   }
 
-  async #open(delivery: Delivery, held: HeldEnvelope | undefined): Promise<void> {
+  async #open(delivery: Delivery, held: Waited | undefined): Promise<void> {
     const claimed = await this.#claimed(delivery, held);
     if (claimed === undefined) return;
     const { repairs } = this.#options;
@@ -233,12 +263,12 @@ export class Inbox {
   }
 
   /** Who sent it, as far as the outside says; `undefined`: it was dealt with. */
-  async #claimed(delivery: Delivery, held: HeldEnvelope | undefined): Promise<Claimed | undefined> {
+  async #claimed(delivery: Delivery, held: Waited | undefined): Promise<Claimed | undefined> {
     const { store, crypto, self, clock } = this.#options;
     try {
       if (!isSealed(delivery.body)) return namedOutside(delivery.body);
       const identity = await store.loadIdentityKeyPair();
-      // What waits for a person was in time when it came.
+      // What waited was in time when it came.
       const nowMs = held === undefined ? clock.now() : 0;
       return sealedOutside(crypto, { ...self, identity }, delivery.body, nowMs);
     } catch (error) {
@@ -251,11 +281,11 @@ export class Inbox {
   /** Under a sender key: chapter 19 §6. */
   #openForGroup(
     delivery: Delivery,
-    held: HeldEnvelope | undefined,
+    held: Waited | undefined,
     { account, device, message }: Claimed,
   ): Promise<void> {
     const { clientId, body } = delivery;
-    const envelope = { account, device, message, clientId, body, waitedFor: held?.account };
+    const envelope = { account, device, message, clientId, body, waitedFor: held && keyOf(held) };
     return this.#options.groups.open(envelope, this.#done(delivery, held));
   }
 
@@ -308,7 +338,7 @@ export class Inbox {
 
   async #failed(
     delivery: Delivery,
-    held: HeldEnvelope | undefined,
+    held: Waited | undefined,
     claimed: Claimed,
     error: unknown,
     isKnown: boolean,
@@ -324,6 +354,7 @@ export class Inbox {
       return;
     }
     if (!(error instanceof QasidError)) throw error;
+    if (isPutOff(error) && (await this.#keep(delivery, held, claimed.account))) return;
     // Of a device that its account lists: it may have it still, and be asked for it.
     const repair = isKnown
       ? await this.#options.repairs.failed(
@@ -336,13 +367,28 @@ export class Inbox {
     await this.#recordFailure(delivery, held, claimed, error, repair);
   }
 
+  /** Keep what a limit refuses for now; whether there is room for it. */
+  async #keep(delivery: Delivery, held: Waited | undefined, account: string): Promise<boolean> {
+    const { clientId, body } = delivery;
+    const since = held !== undefined && 'sinceMs' in held.for ? held.for.sinceMs : undefined;
+    if (since !== undefined) return !this.#putOff.isOver(since);
+    // As with what cannot be opened: other bytes may still come under its client id. ATK-B07.
+    const id = this.#failureId(delivery);
+    const atMs = this.#options.clock.now();
+    const extra = await this.#putOff.keep(id, { account, clientId, body, atMs });
+    if (extra === undefined) return false;
+    const done = this.#done({ ...delivery, clientId: id }, held);
+    await this.#commitUnlessSeen(joinExtras(extra, done));
+    return true;
+  }
+
   /**
    * Another identity key than the trusted one. If the relay shows it for the account, the account changed
    * its key and a person must decide: the envelope waits. If not, somebody else wrote it.
    */
   async #distrusted(
     delivery: Delivery,
-    held: HeldEnvelope | undefined,
+    held: Waited | undefined,
     claimed: Claimed,
     error: TrustError,
   ): Promise<void> {
@@ -361,7 +407,7 @@ export class Inbox {
       await this.#recordFailure(delivery, held, claimed, error);
       return;
     }
-    if (held !== undefined) return;
+    if (held !== undefined && 'key' in held.for) return;
     const { clientId, body } = delivery;
     await store.commit({
       extra: {
@@ -375,7 +421,7 @@ export class Inbox {
 
   async #recordFailure(
     delivery: Delivery,
-    held: HeldEnvelope | undefined,
+    held: Waited | undefined,
     claimed: Claimed | undefined,
     error: unknown,
     repair: ClientExtra = {},
@@ -383,11 +429,8 @@ export class Inbox {
     const row = undecryptableRow(delivery.clientId, claimed, error, this.#options.clock.now());
     // ATK-B07: these bytes are done with, but not the client id: the right bytes may still come under it.
     const clientId = this.#failureId(delivery);
-    await this.#commitUnlessSeen({
-      ...repair,
-      ...this.#done({ ...delivery, clientId }, held),
-      messagesAdded: [row],
-    });
+    const done = this.#done({ ...delivery, clientId }, held);
+    await this.#commitUnlessSeen(joinExtras(repair, done, { messagesAdded: [row] }));
   }
 
   /** Names one envelope by what it holds. */
@@ -403,11 +446,16 @@ export class Inbox {
     }
   }
 
-  #done(delivery: Delivery, held: HeldEnvelope | undefined): ClientExtra {
-    if (held !== undefined) return { heldRemoved: [held.id] };
+  #done(delivery: Delivery, held: Waited | undefined): ClientExtra {
+    if (held !== undefined) return held.done;
     const day = Math.floor(this.#options.clock.now() / DAY_MS);
     return { seen: [{ clientId: delivery.clientId, day }] };
   }
+}
+
+/** What it waited for, where not for a limit. */
+function keyOf(waited: Waited): string | undefined {
+  return 'key' in waited.for ? waited.for.key : undefined;
 }
 
 /** Whether an error says that the message was opened before. */

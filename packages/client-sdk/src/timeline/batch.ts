@@ -58,6 +58,8 @@ export const SPACE = {
   sent: 'sent',
   /** Repair with other devices, by address. */
   repair: 'repair',
+  /** Envelopes that a limit put off. */
+  putOff: 'put-off',
   /** What was decided about identity keys, by account. */
   trust: 'trust',
   /** What was done to a store once. */
