@@ -178,6 +178,13 @@ const blocks = [];
 for (const file of documents) {
   if (!/(^|\/)README\.md$|^docs\//.test(file)) continue;
   const text = readFileSync(`${root}${file}`, 'utf8');
+  // A block of JavaScript is a program that a test runs, by its name or by a mark before it: nobody compiles it.
+  for (const match of text.matchAll(/^```(?:js|mjs|jsx|javascript|tsx|typescript)\b([^\n]*)$/gm)) {
+    const isNamed = match[1].trim() !== '' || /<!-- [\w-]+ -->\n$/.test(text.slice(0, match.index));
+    if (isNamed) continue;
+    const line = text.slice(0, match.index).split('\n').length;
+    faults.push(`${file}:${line}: a code block that nothing compiles or runs: tag it ts`);
+  }
   for (const match of text.matchAll(/^```ts([^\n]*)\n([\s\S]*?)^```/gm)) {
     if (/\bpart\b/.test(match[1])) continue;
     const line = text.slice(0, match.index).split('\n').length;
