@@ -244,7 +244,12 @@ export function storeCall<Result>(what: string, action: () => Result): Result {
 
 function toStoreError(what: string, cause: unknown): unknown {
   if (cause instanceof QasidError) return cause;
-  const code = (cause as { code?: unknown }).code;
+  const { code, tries } = cause as { readonly code?: unknown; readonly tries?: unknown };
+  // What `bindings` and the loader say when npm was not let run the addon's install script, or Node is another since.
+  if (Array.isArray(tries) || code === 'ERR_DLOPEN_FAILED') {
+    const how = 'let its install script run, and run: npm rebuild better-sqlite3';
+    return new StoreError('STORE_FAILED', `SQLite is not built for this Node: ${how}`, { cause });
+  }
   if (typeof code !== 'string') return cause;
   if (code === 'SQLITE_FULL' || code === 'ENOSPC' || code === 'EDQUOT') {
     return new StoreError('STORE_FULL', 'no space left for the store', { cause });

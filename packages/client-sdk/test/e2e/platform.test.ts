@@ -1,6 +1,6 @@
 // `QasidClient.open` without a store: a profile by name, in Node.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { QasidClient, type ClientOptions } from '@qasid/client-sdk';
 import { MemoryStore } from '@qasid/client-sdk';
@@ -111,4 +111,34 @@ t.test('importing the SDK loads no native code', async (t) => {
     encoding: 'utf8',
   });
   t.strictSame(JSON.parse(said), ['function', []]);
+});
+
+t.test('SQLite that was not built: a typed error that says what to do', async (t) => {
+  // What a package manager leaves behind that runs no install scripts, or a Node of another version.
+  const ways = [
+    `Object.assign(new Error('Could not locate the bindings file.'), { tries: ['build'] })`,
+    `Object.assign(new Error('was compiled against'), { code: 'ERR_DLOPEN_FAILED' })`,
+  ];
+  for (const [index, error] of ways.entries()) {
+    const hook = join(tempDirectory(t), 'hook.cjs');
+    writeFileSync(
+      hook,
+      `const Module = require('node:module');
+       const load = Module._load;
+       Module._load = (name, ...rest) => {
+         if (name === 'bindings') return () => { throw ${error}; };
+         return load(name, ...rest);
+       };`,
+    );
+    const program = `
+      const { QasidClient } = await import('@qasid/client-sdk');
+      await QasidClient.open({ relay: 'ws://127.0.0.1:1', profile: 'unbuilt-${index}', connect: false })
+        .catch(({ code, message }) => console.log(code, message));`;
+    const said = execFileSync(
+      process.execPath,
+      ['--require', hook, '--input-type=module', '--eval', program],
+      { cwd: PACKAGE, encoding: 'utf8', env: { ...process.env, QASID_HOME: home } },
+    );
+    t.match(said, /^STORE_FAILED .*npm rebuild better-sqlite3\n$/);
+  }
 });
