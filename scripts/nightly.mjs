@@ -2,7 +2,8 @@
 // two implementations, more mutated messages for both, 1 000 kills. Last line: `N passed, N failed`.
 //
 // QASID_MUTATIONS, QASID_INTEROP_MESSAGES, QASID_PARITY_INPUTS, QASID_KILL_ROUNDS, QASID_FUZZ_RUNS, QASID_CROWD,
-// QASID_POWER_CUTS, QASID_BLOB_MIB, QASID_BLOB_KILLS, QASID_TAB_SENDS and QASID_SIM_MESSAGES set other sizes;
+// QASID_POWER_CUTS, QASID_BLOB_MIB, QASID_BLOB_KILLS, QASID_TAB_SENDS, QASID_SIM_MESSAGES, QASID_HAUL_MESSAGES and
+// QASID_HAUL_CROWD set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
@@ -35,6 +36,9 @@ const env = {
   QASID_GROUP_STEPS: size('QASID_GROUP_STEPS', 120),
   QASID_TAB_SENDS: size('QASID_TAB_SENDS', 1_000),
   QASID_SIM_MESSAGES: size('QASID_SIM_MESSAGES', 100_000),
+  QASID_HAUL_MESSAGES: size('QASID_HAUL_MESSAGES', 10_000),
+  QASID_HAUL_CROWD: size('QASID_HAUL_CROWD', 47),
+  QASID_HAUL_SEED: process.env.QASID_HAUL_SEED ?? seed,
   QASID_SIM_FIRST: process.env.QASID_SIM_FIRST ?? seed,
 };
 
@@ -61,6 +65,8 @@ const groups = [
   ],
   // Whole systems under one seed: 100 000 messages over deaths, outages and an evil relay.
   ['simulation', inFolder('packages/client-sdk/dist-test/property', /simulation\.test\.js$/)],
+  // Real processes: 10 000 messages, a group of 50, and everything killed at random.
+  ['haul', inFolder('packages/client-sdk/dist-test/e2e', /long-haul\.test\.js$/)],
   ['blobs', inFolder('packages/relay/dist-test/e2e', /blob-(?:memory|kill)\.test\.js$/)],
   // Groups: 50 members with churn over a real relay, and random schedules.
   ['groups', inFolder('packages/client-sdk/dist-test', /group-(?:churn|schedules)\.test\.js$/)],
