@@ -27,12 +27,12 @@ import type { History } from './history.js';
 import { replaceToken } from './sealed/tokens.js';
 import type { Sending } from './sending.js';
 import type { Contact, MessageRow, Position } from './stores/port.js';
-import { Batch, SPACE } from './timeline/batch.js';
+import { Batch } from './timeline/batch.js';
 import { bodyOf } from './timeline/changes.js';
 import { idBytes } from './timeline/ids.js';
 import { openGaps } from './timeline/links.js';
 import { consume, isUnopened, readThrough } from './timeline/reading.js';
-import { addReceipt, decodeDue, encodeDue } from './timeline/receipts-due.js';
+import { owe, oweNothing, type ReceiptKind } from './timeline/receipts-due.js';
 import { clearConversation } from './timeline/sync.js';
 import type { Deciding } from './timeline/types.js';
 
@@ -381,9 +381,7 @@ export class Conversation {
         around.atMs = Math.max(around.nowMs, before.settingsAt.atMs + 1);
         const settingsAt = { atMs: around.atMs, id: around.id };
         await batch.setConversation(this.id, { ...before, settings, settingsAt });
-        if (settings.status !== 'accepted') {
-          await batch.setRecord(SPACE.receipts, this.id, undefined);
-        }
+        if (settings.status !== 'accepted') await oweNothing(batch, this.id);
         if (settings.status === 'blocked' && before.settings.status !== 'blocked') {
           await replaceToken(batch, this.#deps.platform.crypto);
         }
@@ -394,14 +392,13 @@ export class Conversation {
   }
 
   /** Put receipts on the list of what is to be sent: to accepted contacts alone. */
-  async #owe(batch: Batch, receipt: 'read' | 'viewed', rows: readonly MessageRow[]): Promise<void> {
+  async #owe(batch: Batch, receipt: ReceiptKind, rows: readonly MessageRow[]): Promise<void> {
     const state = await batch.conversation(this.id);
     // In a group nobody is told. ATK-E12.
     if (state?.settings.status !== 'accepted' || isGroupId(this.id)) return;
     for (const author of new Set(rows.map((row) => row.author))) {
       const ids = rows.filter((row) => row.author === author).map(({ id }) => id);
-      const due = addReceipt(decodeDue(await batch.record(SPACE.receipts, author)), receipt, ids);
-      await batch.setRecord(SPACE.receipts, author, encodeDue(due));
+      await owe(batch, author, receipt, ids);
     }
   }
 

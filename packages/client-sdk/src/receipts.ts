@@ -9,9 +9,9 @@ import { toHex, type CryptoProvider } from '@qasid/protocol';
 import type { Clock, Timer } from './clock.js';
 import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
 import type { Giving } from './sealed/tokens.js';
-import type { ClientStore, RecordRow } from './stores/port.js';
+import type { ClientStore, RecordChange, RecordRow } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
-import { decodeDue, encodeDue, takeReceipt, type ReceiptsDue } from './timeline/receipts-due.js';
+import { accountOf, takeReceipt, type ReceiptPolicy } from './timeline/receipts-due.js';
 
 /** Least time between two receipts to one account. Lower: answers begin to tell of the network. */
 export const RECEIPT_INTERVAL_MS = 60_000;
@@ -30,7 +30,7 @@ export interface ReceiptsOptions {
   readonly crypto: CryptoProvider;
   /** Uniform in [0, 1). */
   readonly dice: () => number;
-  readonly policy: { readonly delivered: boolean; readonly read: boolean };
+  readonly policy: ReceiptPolicy;
   /** Our delivery token, when this account is to get it. */
   readonly giving?: (account: string) => Promise<Giving | undefined>;
   readonly onTrouble: (error: unknown) => void;
@@ -77,61 +77,63 @@ export class Receipts {
   async #flush(): Promise<void> {
     const { store, clock } = this.#options;
     const rows = await store.loadRecords(SPACE.receipts);
+    const byAccount = new Map<string, RecordRow[]>();
+    for (const row of rows) {
+      const account = accountOf(row.key);
+      const list = byAccount.get(account) ?? [];
+      list.push(row);
+      byAccount.set(account, list);
+    }
     let left = false;
-    for (const row of rows) left = (await this.#send(row)) || left;
+    for (const [account, due] of byAccount) left = (await this.#send(account, due)) || left;
     if (rows.length > 0) this.#lastAtMs = clock.now();
     this.#running = undefined;
     if (left) this.poke();
   }
 
   /** Whether there is more for this account. */
-  async #send({ key: account, value, version }: RecordRow): Promise<boolean> {
+  async #send(account: string, rows: readonly RecordRow[]): Promise<boolean> {
     const { store, clock, crypto, policy } = this.#options;
     const state = await new Batch(store).conversation(account);
     const contact = await store.loadContact(account);
-    const wanted = allowed(decodeDue(value), policy);
     // Asked again here: a person may have blocked this account since.
-    const accepted = state?.settings.status === 'accepted' && contact !== undefined;
-    const { body, left } = takeReceipt(wanted);
-    const nothing = body.delivered.length + body.read.length + body.viewed.length === 0;
-    const next = accepted ? encodeDue(left) : undefined;
+    if (state?.settings.status !== 'accepted' || contact === undefined) {
+      await this.#commit(rows.map(gone));
+      return false;
+    }
+    const { body, changes, left } = takeReceipt(rows, policy);
+    if (body.delivered.length + body.read.length + body.viewed.length === 0) {
+      await this.#commit(changes);
+      return left;
+    }
     const id = crypto.randomBytes(CONTENT_ID_BYTES);
-    const giving = accepted && !nothing ? await this.#options.giving?.(account) : undefined;
-    const done = { space: SPACE.receipts, key: account, value: next, expectedVersion: version };
-    await store.commit({
-      extra: {
-        records: giving === undefined ? [done] : [done, giving.record],
-        ...(accepted &&
-          !nothing && {
-            outboxAdded: [
-              {
-                kind: 'receipt',
-                messageId: toHex(id),
-                account,
-                username: contact.username,
-                content: encodeContent({
-                  id,
-                  sentAtMs: clock.now(),
-                  body,
-                  ...(giving && { delivery: giving.delivery }),
-                }),
-                parts: undefined,
-                held: false,
-                copied: true,
-              },
-            ],
-          }),
-      },
+    const giving = await this.#options.giving?.(account);
+    const content = encodeContent({
+      id,
+      sentAtMs: clock.now(),
+      body,
+      ...(giving && { delivery: giving.delivery }),
     });
-    return next !== undefined;
+    const row = {
+      kind: 'receipt' as const,
+      messageId: toHex(id),
+      account,
+      username: contact.username,
+      content,
+      parts: undefined,
+      held: false,
+      copied: true,
+    };
+    const records = giving === undefined ? changes : [...changes, giving.record];
+    await store.commit({ extra: { records, outboxAdded: [row] } });
+    return left;
+  }
+
+  async #commit(records: readonly RecordChange[]): Promise<void> {
+    if (records.length > 0) await this.#options.store.commit({ extra: { records } });
   }
 }
 
-function allowed(due: ReceiptsDue, policy: ReceiptsOptions['policy']): ReceiptsDue {
-  const delivered = policy.read ? due.delivered : [...due.delivered, ...due.read, ...due.viewed];
-  return {
-    delivered: policy.delivered ? delivered : [],
-    read: policy.read ? due.read : [],
-    viewed: policy.read ? due.viewed : [],
-  };
+function gone({ key, version }: RecordRow): RecordChange {
+  return { space: SPACE.receipts, key, value: undefined, expectedVersion: version };
 }

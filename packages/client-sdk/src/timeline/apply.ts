@@ -19,7 +19,7 @@ import type { MessageKind, MessageStatus, NewMessage } from '../stores/port.js';
 import { SPACE, type Batch } from './batch.js';
 import { changeOf, changeRow, coreOf, withState, type Change, type Changeable } from './changes.js';
 import { applyLink } from './links.js';
-import { addReceipt, decodeDue, encodeDue } from './receipts-due.js';
+import { owe } from './receipts-due.js';
 import { applySync } from './sync.js';
 import type { Entry, Happening, Surroundings } from './types.js';
 import { addWaiting, decodeWaiting, encodeWaiting } from './waiting.js';
@@ -164,8 +164,7 @@ async function show(
   }
   // Between two accounts alone: a thousand members would answer each message a thousand times. ATK-E12.
   if (conversation.settings.status !== 'accepted' || peer !== author) return;
-  const due = decodeDue(await batch.record(SPACE.receipts, author));
-  await batch.setRecord(SPACE.receipts, author, encodeDue(addReceipt(due, 'delivered', [row.id])));
+  await owe(batch, author, 'delivered', [row.id]);
 }
 
 async function isFromTransfer(batch: Batch, entry: Entry, around: Surroundings): Promise<boolean> {

@@ -96,6 +96,18 @@ export class Batch {
     (await this.#cell(space, key)).value = value;
   }
 
+  /** Remove the records of a space whose keys are picked. */
+  async removeRecords(space: string, picks: (key: string) => boolean): Promise<void> {
+    for (const { key, version, value: before } of await this.#store.loadRecords(space)) {
+      if (!picks(key)) continue;
+      const cell = this.#cells.get(cellName(space, key)) ?? { space, key, version, before };
+      this.#cells.set(cellName(space, key), { ...cell, value: undefined });
+    }
+    for (const cell of this.#cells.values()) {
+      if (cell.space === space && picks(cell.key)) cell.value = undefined;
+    }
+  }
+
   async conversation(peer: string): Promise<ConversationState | undefined> {
     const value = await this.record(SPACE.conversation, peer);
     return value === undefined ? undefined : decodeConversation(value);
@@ -181,7 +193,7 @@ export class Batch {
   }
 
   async #cell(space: string, key: string): Promise<Cell> {
-    const name = `${space}/${key}`;
+    const name = cellName(space, key);
     let cell = this.#cells.get(name);
     if (cell === undefined) {
       const row = await this.#store.loadRecord(space, key);
@@ -190,6 +202,10 @@ export class Batch {
     }
     return cell;
   }
+}
+
+function cellName(space: string, key: string): string {
+  return `${space}/${key}`;
 }
 
 /** Parts of a commit as one. */

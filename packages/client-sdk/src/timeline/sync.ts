@@ -10,6 +10,7 @@ import type { MessageRow } from '../stores/port.js';
 import { SPACE, type Batch } from './batch.js';
 import { idText } from './ids.js';
 import { consume, readThrough } from './reading.js';
+import { oweNothing } from './receipts-due.js';
 import { applyDeviceAction } from './sync-devices.js';
 import type { Entry, Happening, Surroundings } from './types.js';
 
@@ -84,5 +85,5 @@ export async function clearConversation(batch: Batch, peer: string): Promise<voi
     await batch.setConversation(peer, { ...empty, settings, settingsAt, timer, timerId });
   } else await batch.setRecord(SPACE.conversation, peer, undefined);
   await batch.setRecord(SPACE.waiting, peer, undefined);
-  await batch.setRecord(SPACE.receipts, peer, undefined);
+  await oweNothing(batch, peer);
 }

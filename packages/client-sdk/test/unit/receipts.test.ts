@@ -1,5 +1,5 @@
 // Receipts against a clock that a test moves: how many leave, and when.
-import { defaultCrypto, toHex } from '@qasid/protocol';
+import { defaultCrypto, fromHex, ProtoWriter, toHex } from '@qasid/protocol';
 import { MemoryStore, type Clock } from '@qasid/client-sdk';
 import t from 'tap';
 
@@ -7,8 +7,8 @@ import { decodeContent } from '../../dist/content/index.js';
 import { newConversation } from '../../dist/content/conversation-state.js';
 import { Receipts } from '../../dist/receipts.js';
 import { Batch } from '../../dist/timeline/batch.js';
-import { addReceipt, decodeDue, encodeDue } from '../../dist/timeline/receipts-due.js';
-import { CONTACT, OTHER } from '../support/rows.js';
+import { DUE_MAX, owe as oweIn, oweNothing } from '../../dist/timeline/receipts-due.js';
+import { ACCOUNT, CONTACT, OTHER } from '../support/rows.js';
 
 /** Time that stands still until it is moved. */
 class ManualClock implements Clock {
@@ -57,8 +57,7 @@ async function workshop(policy = { delivered: true, read: true }) {
   await store.commit({ extra: { ...batch.toExtra(), contacts: [CONTACT] } });
   const owe = async (kind: 'delivered' | 'read', ...ids: string[]): Promise<void> => {
     const batch = new Batch(store);
-    const due = addReceipt(decodeDue(await batch.record('receipts', OTHER)), kind, ids);
-    await batch.setRecord('receipts', OTHER, encodeDue(due));
+    await oweIn(batch, OTHER, kind, ids);
     await store.commit({ extra: batch.toExtra() });
     receipts.poke();
   };
@@ -121,7 +120,7 @@ t.test('a person may turn them off, and block', async (t) => {
   await none.owe('read', id(1));
   await none.clock.move(20_000);
   t.strictSame(await none.sent(), []);
-  t.equal(await none.store.loadRecord('receipts', OTHER), undefined);
+  t.strictSame(await none.store.loadRecords('receipts'), []);
   const blocked = await workshop();
   await blocked.owe('delivered', id(1));
   const batch = new Batch(blocked.store);
@@ -129,4 +128,74 @@ t.test('a person may turn them off, and block', async (t) => {
   await blocked.store.commit({ extra: batch.toExtra() });
   await blocked.clock.move(20_000);
   t.strictSame(await blocked.sent(), []);
+  t.strictSame(await blocked.store.loadRecords('receipts'), []);
+});
+
+t.test('a message costs as much when thousands are due as when none is', async (t) => {
+  const { store } = await workshop();
+  const bytes: number[] = [];
+  for (let at = 0; at < 5_000; at++) {
+    const batch = new Batch(store);
+    await oweIn(batch, OTHER, 'delivered', [id(at)]);
+    const extra = batch.toExtra();
+    bytes.push((extra.records ?? []).reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
+    await store.commit({ extra });
+  }
+  t.equal(Math.max(...bytes), bytes[0]);
+});
+
+t.test('no more than a bound is kept, and the newest of it', async (t) => {
+  const { clock, owe, sent, store } = await workshop();
+  const all = Array.from({ length: DUE_MAX + 10 }, (_, at) => id(at));
+  await owe('read', ...all);
+  t.equal((await store.loadRecords('receipts')).length, DUE_MAX);
+  await owe('delivered', ...all.slice(0, 10));
+  await clock.move(60_000 * 40);
+  const told = await sent();
+  t.strictSame(new Set(told.flatMap(({ read }) => read)), new Set(all.slice(20)));
+  t.equal(told.flatMap(({ delivered }) => delivered).length, 10);
+  t.strictSame(await store.loadRecords('receipts'), []);
+});
+
+t.test(
+  'clearing forgets what is due to one account alone, also what the batch just owed',
+  async (t) => {
+    const { store, owe } = await workshop();
+    await owe('delivered', id(1), id(2));
+    const batch = new Batch(store);
+    await oweIn(batch, ACCOUNT, 'read', [id(3)]);
+    await store.commit({ extra: batch.toExtra() });
+    const clearing = new Batch(store);
+    await oweIn(clearing, OTHER, 'read', [id(2), id(4)]);
+    await oweNothing(clearing, OTHER);
+    await store.commit({ extra: clearing.toExtra() });
+    t.strictSame(
+      (await store.loadRecords('receipts')).map(({ key }) => key),
+      [`${ACCOUNT}/${id(3)}`],
+    );
+  },
+);
+
+t.test('what the first version owed is told, though it kept one record an account', async (t) => {
+  const { store, clock, owe, sent } = await workshop();
+  const writer = new ProtoWriter();
+  for (let at = 0; at < 300; at++) writer.bytes(1, fromHex(id(at))!);
+  for (let at = 300; at < 310; at++) writer.bytes(2, fromHex(id(at))!);
+  const value = writer.finish();
+  await store.commit({
+    extra: { records: [{ space: 'receipts', key: OTHER, value, expectedVersion: 0 }] },
+  });
+  await owe('read', id(999));
+  await clock.move(200_000);
+  const told = await sent();
+  t.equal(told[0]?.delivered.length, 256);
+  t.strictSame(
+    told.flatMap(({ delivered }) => delivered),
+    Array.from({ length: 300 }, (_, at) => id(at)),
+  );
+  t.strictSame(
+    told.flatMap(({ read }) => read),
+    [...Array.from({ length: 10 }, (_, at) => id(300 + at)), id(999)],
+  );
+  t.strictSame(await store.loadRecords('receipts'), []);
 });
