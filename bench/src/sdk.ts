@@ -10,6 +10,8 @@ import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chatPart } from './sdk/chat-part.js';
+import { groupPart } from './sdk/group-part.js';
+import { historyPart } from './sdk/history-part.js';
 import { asDocument, asText, type Part } from './sdk/report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -33,6 +35,8 @@ const how = {
 
 const PARTS: Readonly<Record<string, (say: (line: string) => void) => Promise<Part>>> = {
   chat: (say) => chatPart(how, say),
+  group: (say) => groupPart(how, say),
+  history: (say) => historyPart(how, say),
 };
 
 const wanted = flags.parts?.split(',') ?? Object.keys(PARTS);

@@ -10,7 +10,7 @@ import { logIn } from '../relay/people.js';
 import type { QasidSocket } from '../relay/qasid-socket.js';
 import { LibsignalSessions, plainSessions, type Sessions } from './bare-sessions.js';
 import type { Address, Party, PartyOptions } from './party.js';
-import { openDatabase, type Database } from './reach.js';
+import { openDatabase, type Database } from './driver.js';
 
 /** As the SDK acknowledges. */
 const ACK_EVERY = 64;

@@ -10,7 +10,7 @@ const TEXT_BYTES = 100;
 const AT_ONCE = 64;
 
 /** Ends what would otherwise hang for ever. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 let party: Party;
 let echo = false;

@@ -27,11 +27,11 @@ export class Statements {
 
   /** The next number of `name`, from 1; never given twice, also when rows are deleted. */
   next(name: string): number {
-    this.run(
-      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1',
+    const row = this.get(
+      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value',
       name,
     );
-    return this.last(name);
+    return (row as { readonly value: number }).value;
   }
 
   /** The last number of `name`; 0 before the first. */

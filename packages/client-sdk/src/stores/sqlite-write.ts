@@ -53,7 +53,8 @@ export class SqliteWriter {
       if (changes.extra !== undefined) this.#writeExtra(changes.extra);
       return changes.sessions === undefined || changes.sessions.length === 0
         ? undefined
-        : this.#nextEpoch();
+        : // Sessions move: an older copy of the store can be told from this one. 18 §8.
+          this.#sql.next(EPOCH_COUNTER);
     });
     // IMMEDIATE: the write lock comes before the first read, so versions cannot change under the check.
     this.#transaction = (changes) => transaction.immediate(changes);
@@ -74,14 +75,6 @@ export class SqliteWriter {
     } finally {
       this.#database.pragma('synchronous = FULL');
     }
-  }
-
-  /** Sessions move: an older copy of the store can be told from this one. 18 §8. */
-  #nextEpoch(): number {
-    const sql =
-      'INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value';
-    const { value } = this.#sql.get(sql, EPOCH_COUNTER) as { readonly value: number };
-    return value;
   }
 
   #writeKeys(changes: StoreChanges<ClientExtra>): void {
