@@ -1,252 +1,38 @@
-// Takes one defence out of the compiled protocol at a time and runs the tests that name its attack: a test
-// that stays green without its defence proves nothing.
+// Takes one defence out of a compiled package at a time and runs the tests that name its attack: a test that
+// stays green without its defence proves nothing.
 //
-//   npm run mutants             all of them
-//   npm run mutants -- D02 C04  only these rows
+//   npm run mutants                         all of them
+//   npm run mutants -- client-sdk           those of one package
+//   npm run mutants -- D02 client-sdk.C04   only these rows
+//
+// Lists: scripts/mutants/PACKAGE.mjs, with
+//   MUTANTS  [row, file, find, replace, test]; file '*' for "wherever it stands", and for a defence of several
+//            parts, find and replace as lists. `find` stands there exactly once.
+//   BY_FILE  tests in which any failure counts, whatever its name
 //
 // Works on a copy; prints one line a mutant and `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const PACKAGE = fileURLToPath(new URL('../packages/protocol/', import.meta.url));
-const SPEC = fileURLToPath(new URL('../spec/', import.meta.url));
-const VECTORS = fileURLToPath(new URL('../test-vectors/', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** What tests reach outside their package. */
+const BESIDE = ['test-vectors', 'spec', 'docs', 'examples', 'package.json', 'node_modules'];
 
-const groups = 'scenario/groups.test.js';
-const sealed = 'scenario/sealed-sender.test.js';
-const handshake = 'scenario/handshake-attacks.test.js';
-const messages = 'scenario/message-attacks.test.js';
-const budget = 'scenario/handshake-budget.test.js';
-const thief = 'scenario/stolen-keys.test.js';
-const sessions = 'scenario/sessions.test.js';
-const keys = 'unit/identity-prekeys.test.js';
-const files = 'unit/attachments.test.js';
-const strict = 'unit/strictness.test.js';
-const store = 'unit/memory-store.test.js';
-const formats = 'unit/formats.test.js';
-const product = 'vectors/product.test.js';
-
-/** row, compiled file, the defence, what stands there without it, the test files to run. */
-const MUTANTS = [
-  ['A01', 'crypto/noble.js', 'if (isAllZero(shared)) {', 'if (false) {', keys],
-  ['A02', 'strictness.js', "found.push('identity-not-canonical');", ';', strict],
-  ['A02', 'strictness.js', "? [] : ['identity-not-canonical']", '? [] : []', strict],
-  [
-    'A03',
-    'crypto/xeddsa.js',
-    'signature.length === 64 && (signature[63] & 0x60) === 0',
-    'signature.length === 64',
-    product,
-  ],
-  [
-    'A03',
-    'crypto/edwards25519.js',
-    'if (isZero(x) && sign === 1)',
-    'if (false)',
-    'unit/edwards25519.test.js',
-  ],
-  [
-    'A03',
-    'crypto/edwards25519.js',
-    'if (!equalBytes(canonical, encoded))',
-    'if (false)',
-    'unit/edwards25519.test.js',
-  ],
-  ['A05', 'types.js', 'if (bytes[0] !== KYBER1024_KEY_TYPE)', 'if (false)', product],
-  ['A07', 'crypto/constant-time.js', 'if (a.length !== b.length)', 'if (false)', messages],
-  ['A08', 'triple-ratchet.js', 'if (!equalBytes(mac, message.mac))', 'if (false)', messages],
-  [
-    'A09',
-    'attachments.js',
-    'const digestFits = equalBytes(this.#digest.snapshot(), this.#pointer.digest);',
-    'const digestFits = true;',
-    files,
-  ],
-  ['A13', 'strictness.js', ": ['message-not-canonical'];", ': [];', strict],
-  ['B01', 'session-start.js', 'verifyBundle(crypto, bundle);', ';', handshake],
-  ['B02', 'session-start.js', 'minVersion: 1,', 'minVersion: 0,', handshake],
-  [
-    'B03',
-    'types.js',
-    'if (bytes[0] !== CURVE_KEY_TYPE)',
-    'if (false)',
-    'unit/identity-prekeys.test.js',
-  ],
-  ['B06', 'memory-store.js', 'if (this.#uses.has(useText(use))) {', 'if (false) {', handshake],
-  [
-    'B09',
-    'triple-ratchet.js',
-    'if (!equalBytes(expectedAddresses, message.addresses))',
-    'if (false)',
-    handshake,
-  ],
-  [
-    'B10',
-    'pqxdh.js',
-    '...secrets);\n    const keys',
-    '...secrets.slice(1));\n    const keys',
-    thief,
-  ],
-  [
-    'B10',
-    'pqxdh.js',
-    '...secrets);\n    const keys',
-    '...secrets.toSpliced(1, 1));\n    const keys',
-    thief,
-  ],
-  [
-    'B12',
-    'memory-store.js',
-    'firstUse === true && known !== undefined',
-    'false && known !== undefined',
-    store,
-  ],
-  [
-    'B13',
-    'prekeys.js',
-    'if (!crypto.xeddsaVerify(identityKey, kemPreKey.signature, kemPreKey.public)) {',
-    'if (false) {',
-    handshake,
-  ],
-  ['B15', 'operations.js', 'this.#handshakes.check(remote.name, firstUse, nowMs);', ';', budget],
-  ['B15', 'operations-budget.js', '(stranger && this.#strangers.spent(nowMs))', 'false', budget],
-  ['B15', 'operations-budget.js', '(own?.spent(nowMs) ?? false)', 'false', budget],
-  [
-    'C01',
-    'double-ratchet.js',
-    'if (kept === undefined)\n            throw new DuplicateMessageError(chain.index, counter);',
-    '',
-    messages,
-  ],
-  [
-    'C02',
-    'double-ratchet.js',
-    'if (counter - chain.index > forwardJumpsMax)',
-    'if (false)',
-    sessions,
-  ],
-  [
-    'C02',
-    'sender-keys.js',
-    'if (iteration - chain.iteration > MAX_FORWARD_JUMPS) {',
-    'if (false) {',
-    groups,
-  ],
-  [
-    'C04',
-    'triple-ratchet.js',
-    'if (!equalBytes(mac, message.mac))',
-    'if (false)',
-    'property/sessions.test.js',
-  ],
-  [
-    'C13',
-    'session-record.js',
-    'createdMs + UNACKNOWLEDGED_SESSION_MAX_MS < nowMs',
-    'false',
-    sessions,
-  ],
-  [
-    'C14',
-    'repair.js',
-    'return writer.uint64(2, message.timestampMs)',
-    "return writer.text(9, message.ratchetKey ? 'pairwise' : 'group').uint64(2, message.timestampMs)",
-    formats,
-  ],
-  [
-    'D01',
-    'sealed-sender/certificates.js',
-    'return nowMs <= certificate.expiresMs;',
-    'return true;',
-    sealed,
-  ],
-  ['D01', 'sealed-sender/certificates.js', 'if (!rooted)', 'if (false)', sealed],
-  [
-    'D01',
-    'sealed-sender/index.js',
-    'if (!isValidSenderCertificate(crypto, certificate, policy, nowMs)) {',
-    'if (false) {',
-    sealed,
-  ],
-  [
-    'D02',
-    'sealed-sender/v1.js',
-    'if (!samePublicBytes(senderBytes, content.senderCertificate.identityKey))',
-    'if (false)',
-    sealed,
-  ],
-  ['D02', 'sealed-sender/v2.js', 'if (!equalBytes(expected, at))', 'if (false)', sealed],
-  ['D03', 'sealed-sender/index.js', 'if (isOurs(certificate, self)) {', 'if (false) {', sealed],
-  [
-    'D14',
-    'envelope/multi-recipient.js',
-    'concatBytes(new Uint8Array([RECEIVED]), keyMaterial, shared)',
-    'concatBytes(new Uint8Array([RECEIVED]), keyMaterial, shared, bytes)',
-    sealed,
-  ],
-  [
-    'E02',
-    'sender-keys.js',
-    'if (!crypto.xeddsaVerify(signingKey, message.signature, message.signedBytes)) {',
-    'if (false) {',
-    groups,
-  ],
-  ['E03', 'sender-keys.js', 'const first = known ?? {', 'const first = {', groups],
-  [
-    'E05',
-    'sender-keys.js',
-    'iteration: chain.iteration,\n        chainKey: chain.seed,',
-    'iteration: 0,\n        chainKey: record.states.at(-1).first ?? chain.seed,',
-    groups,
-  ],
-  ['E06', 'sender-keys.js', 'state.chainId === message.chainId);', 'true);', groups],
-  ['E08', 'sender-keys.js', 'others.slice(0, MAX_SENDER_KEY_STATES - 1)', 'others', groups],
-  [
-    'F02',
-    'fingerprint.js',
-    'const halves = [digitsOf(ours), digitsOf(theirs)].sort();',
-    'const halves = [digitsOf(ours), digitsOf(ours)];',
-    'unit/fingerprint.test.js',
-  ],
-  [
-    'G05',
-    'provisioning.js',
-    'if (!equalBytes(expected, body.subarray(body.length - 32)))',
-    'if (false)',
-    formats,
-  ],
-  ['H01', 'attachments.js', 'if (!fits || !macFits || !digestFits)', 'if (false)', files],
-  [
-    'H02',
-    'incremental-mac.js',
-    'if (failed || !equalBytes(found, expected)) {',
-    'if (false) {',
-    files,
-  ],
-];
-
-const wanted = process.argv.slice(2);
-const chosen = MUTANTS.filter(([row]) => wanted.length === 0 || wanted.includes(row));
-const copy = mkdtempSync(join(tmpdir(), 'qasid-mutants-'));
-const root = join(copy, 'packages/protocol');
-for (const name of ['dist', 'dist-test', 'package.json', 'src']) {
-  cpSync(join(PACKAGE, name), join(root, name), { recursive: true });
-}
-symlinkSync(join(PACKAGE, 'node_modules'), join(root, 'node_modules'));
-symlinkSync(VECTORS, join(copy, 'test-vectors'));
-symlinkSync(SPEC, join(copy, 'spec'));
-
-function run(test) {
-  return spawnSync(process.execPath, [join(root, 'dist-test', test)], {
-    encoding: 'utf8',
-    env: { ...process.env, TAP_TIMEOUT: '280' },
-    timeout: 300_000,
-    maxBuffer: 256 * 1024 * 1024,
-  });
-}
+const known = readdirSync(join(ROOT, 'scripts/mutants')).map((file) => file.replace(/\.mjs$/, ''));
+const args = process.argv.slice(2);
+const packages = known.filter((name) => args.includes(name));
+const rows = args.filter((arg) => !known.includes(arg));
 
 let passed = 0;
 let failed = 0;
@@ -255,32 +41,96 @@ const report = (ok, line) => {
   else failed++;
   console.log(`${ok ? 'ok' : 'not ok'}: ${line}`);
 };
-try {
-  for (const test of new Set(chosen.map(([, , , , name]) => name))) {
-    const { status } = run(test);
-    report(status === 0, `${test} is green with all defences`);
-  }
-  for (const [row, file, find, replace, test] of chosen) {
-    const path = join(root, 'dist', file);
-    const source = readFileSync(path, 'utf8');
-    const name = `ATK-${row} ${file}: ${find.split('\n')[0].slice(0, 60)}`;
-    if (source.split(find).length !== 2) {
-      report(false, `${name}: stands there ${source.split(find).length - 1} times`);
-      continue;
+
+/** A copy of one package, in which its tests run. */
+class Copy {
+  #folder = mkdtempSync(join(tmpdir(), 'qasid-mutants-'));
+  #root;
+
+  constructor(name) {
+    this.#root = join(this.#folder, 'packages', name);
+    const from = join(ROOT, 'packages', name);
+    for (const part of ['dist', 'dist-test', 'package.json', 'src']) {
+      cpSync(join(from, part), join(this.#root, part), { recursive: true });
     }
-    writeFileSync(
-      path,
-      source.replace(find, () => replace),
-    );
-    const { status, stdout } = run(test);
-    writeFileSync(path, source);
-    const red = stdout
-      .split('\n')
-      .some((line) => /^\s*not ok/.test(line) && (line.includes(`ATK-${row}`) || test === product));
-    report(status !== 0 && red, red ? `${name}: seen red` : `${name}: stayed green`);
+    symlinkSync(join(from, 'node_modules'), join(this.#root, 'node_modules'));
+    for (const part of BESIDE) symlinkSync(join(ROOT, part), join(this.#folder, part));
+    for (const other of readdirSync(join(ROOT, 'packages'))) {
+      if (other === name) continue;
+      symlinkSync(join(ROOT, 'packages', other), join(this.#folder, 'packages', other));
+    }
   }
-} finally {
-  rmSync(copy, { recursive: true, force: true });
+
+  run(test) {
+    return spawnSync(process.execPath, [join(this.#root, 'dist-test', test)], {
+      encoding: 'utf8',
+      env: { ...process.env, TAP_TIMEOUT: '280' },
+      timeout: 300_000,
+      maxBuffer: 256 * 1024 * 1024,
+    });
+  }
+
+  /** Compiled files in which `find` stands, as often as it does. */
+  filesWith(file, find) {
+    const all =
+      file === '*'
+        ? readdirSync(join(this.#root, 'dist'), { recursive: true, encoding: 'utf8' })
+        : [file];
+    return all
+      .filter((name) => name.endsWith('.js'))
+      .map((name) => join(this.#root, 'dist', name))
+      .flatMap((path) => Array(readFileSync(path, 'utf8').split(find).length - 1).fill(path));
+  }
+
+  remove() {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
 }
+
+for (const name of packages.length > 0 ? packages : known) {
+  const { MUTANTS, BY_FILE = [] } = await import(`./mutants/${name}.mjs`);
+  const isWanted = (row) =>
+    rows.length === 0 || rows.includes(row) || rows.includes(`${name}.${row}`);
+  const chosen = MUTANTS.filter(([row]) => isWanted(row));
+  if (chosen.length === 0) continue;
+  const copy = new Copy(name);
+  try {
+    for (const test of new Set(chosen.map(([, , , , file]) => file))) {
+      const { status } = copy.run(test);
+      report(status === 0, `${name}: ${test} is green with all defences`);
+    }
+    for (const [row, file, find, replace, test] of chosen) {
+      const parts = [find].flat();
+      const title = `${name}: ATK-${row} ${parts[0].split('\n')[0].trim().slice(0, 60)}`;
+      const places = parts.map((part) => copy.filesWith(file, part));
+      const odd = places.findIndex((paths) => paths.length !== 1);
+      if (odd >= 0) {
+        report(false, `${title}: part ${odd} stands there ${places[odd].length} times`);
+        continue;
+      }
+      const before = new Map(places.map(([path]) => [path, readFileSync(path, 'utf8')]));
+      for (const [index, part] of parts.entries()) {
+        const [path] = places[index];
+        const source = readFileSync(path, 'utf8');
+        writeFileSync(
+          path,
+          source.replace(part, () => [replace].flat()[index]),
+        );
+      }
+      const { status, stdout } = copy.run(test);
+      for (const [path, source] of before) writeFileSync(path, source);
+      const red = stdout
+        .split('\n')
+        .some(
+          (line) =>
+            /^\s*not ok/.test(line) && (line.includes(`ATK-${row}`) || BY_FILE.includes(test)),
+        );
+      report(status !== 0 && red, `${title}: ${red ? 'seen red' : 'stayed green'}`);
+    }
+  } finally {
+    copy.remove();
+  }
+}
+if (passed + failed === 0) report(false, `nothing is called ${args.join(', ')}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

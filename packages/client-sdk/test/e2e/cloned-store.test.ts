@@ -39,7 +39,7 @@ function keysUsed(): { readonly lies: Lies; readonly used: Map<string, string>; 
   return found;
 }
 
-t.test('ATK-C08 a store that was put back uses no message key twice', async (t) => {
+t.test('ATK-C08 ATK-H06 a store that was put back uses no message key twice', async (t) => {
   const relay = await testRelay(t);
   const root = tempDirectory(t);
   const directory = join(root, 'alice');

@@ -80,6 +80,7 @@ t.test(
     const alice = await person(t, relay, 'alice');
     for (const sameId of [true, false]) {
       let held: Item | undefined;
+      let sends = 0;
       const lies: Lies = {
         toClient(item) {
           const event = delivery(item);
@@ -88,6 +89,10 @@ t.test(
           const body = Uint8Array.from(event.body);
           body[400] = (body[400] ?? 0) ^ 1;
           return [redeliver(event, { body }), redeliver(event, { body }), held];
+        },
+        toRelay(item) {
+          if (item.op.kind === 'send') sends++;
+          return [item];
         },
       };
       const name = sameId ? 'bob' : 'bill';
@@ -98,6 +103,7 @@ t.test(
       await (await alice.send(name, 'salaam')).confirmed;
       await sees.reach(1);
       t.strictSame(sees.texts, ['salaam'], 'the right one opens');
+      t.equal(sends, 0, 'by itself: nobody had to send it again');
       t.equal(failures.length, 1, 'the corrupt one is recorded once, not in a loop');
       await (await alice.send(name, 'again')).confirmed;
       await sees.reach(2);

@@ -319,6 +319,13 @@ t.test('ATK-E11 ATK-E13 an id opens nothing, and a token is not guessed', async 
   await soon(world, eve.client.conversation('alice'));
   const groupId = Uint8Array.from(Buffer.from(group.id, 'hex'));
   await say(eve, alice, groupId, { kind: 'want', distribution: undefined, have: undefined });
+  // Entries name the members: they are for members.
+  const have = defaultCrypto.randomBytes(32);
+  await say(eve, alice, groupId, { kind: 'want', distribution: undefined, have });
+  const todo: number[] = [];
+  eve.store.watch(() => {
+    void eve.store.loadRecords(GROUP_SPACE.todo).then((rows) => todo.push(rows.length));
+  });
   for (let index = 0; index < 8; index++) {
     const token = defaultCrypto.randomBytes(16);
     const link = formatLink({ groupId, maker: alice.account, token });
@@ -326,6 +333,11 @@ t.test('ATK-E11 ATK-E13 an id opens nothing, and a token is not guessed', async 
   }
   const welcomes = await world.clock.until(() => eve.has(group.id), 10 * 60_000);
   t.equal(welcomes, false);
+  t.strictSame(
+    todo.filter((count) => count > 0),
+    [],
+    'not a word about the group came',
+  );
   t.equal((await group.details()).size, 2);
   t.strictSame(await group.requests(), []);
   t.equal(toHex(groupId), group.id);

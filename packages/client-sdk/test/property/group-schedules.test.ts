@@ -18,6 +18,8 @@ class Actor {
   readonly store = new MemoryStore();
   readonly shown: Message[] = [];
   readonly lost: string[] = [];
+  /** Accounts that were in the group and went, as this device heard of it. */
+  readonly gone = new Set<string>();
   readonly gaps = new Map<string, string>();
   client: QasidClient | undefined;
   readonly name: string;
@@ -29,7 +31,19 @@ class Actor {
   async start(world: TestWorld): Promise<QasidClient> {
     const client = await world.client(this.name, { store: this.store });
     client.on('message', (message) => this.shown.push(message));
-    client.on('undecryptable', ({ cause }) => this.lost.push(cause));
+    client.on('undecryptable', ({ cause, claimedAccount }) => {
+      // Whom the group removed has nothing to say (19 §6.4), also in what was on its way by then: told, not shown.
+      const isLate = cause === 'VERIFY_GROUP' && this.gone.has(claimedAccount ?? '');
+      if (!isLate) this.lost.push(`${cause} ${claimedAccount}`);
+    });
+    client.on('group-changed', ({ applied, undone }) => {
+      for (const { author, changes } of [...applied, ...undone]) {
+        for (const change of changes) {
+          if (change.kind === 'remove') this.gone.add(change.account);
+          if (change.kind === 'leave') this.gone.add(author);
+        }
+      }
+    });
     client.on('gap', ({ account, device, from, to, cause }) => {
       for (let at = from; at <= to; at++) this.gaps.set(`${account}/${device}/${at}`, cause);
     });

@@ -206,6 +206,26 @@ t.test('entries arrive in any order, and from the future', async (t) => {
   t.equal(step.chain.orphans.length, 0);
 });
 
+t.test('ATK-E10 an admin’s entry wins over a member’s, whatever their hashes', async (t) => {
+  const start = after(group());
+  const head = headOf(start);
+  const byBen = entryAfter(head, ben, [add(dan)]);
+  // A member can try hashes until the lowest is theirs: it must not help.
+  let byAnn = entryAfter(head, ann, [title('a')]);
+  for (let at = 0; hashOf(start, byAnn) < hashOf(start, byBen); at++) {
+    byAnn = entryAfter(head, ann, [title(`a${at}`)]);
+  }
+  for (const order of [
+    [byAnn, byBen],
+    [byBen, byAnn],
+  ]) {
+    const chain = order.reduce((one, signed) => take(one, signed).chain, start);
+    t.equal(headOf(chain).hash, hashOf(start, byAnn));
+    t.notOk(headOf(chain).state.members.has(dan.account));
+    t.equal(chain.fork, undefined);
+  }
+});
+
 t.test('ATK-E10 admins who throw each other out: nothing is decided silently', async (t) => {
   const start = after(group(), [ann, role(ben, 'admin')]);
   const head = headOf(start);

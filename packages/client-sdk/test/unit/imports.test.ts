@@ -88,6 +88,24 @@ t.test('the SDK never imports the relay; only its testing kit does', async (t) =
   t.pass(`${graph.size} files looked at`);
 });
 
+t.test('ATK-J10 what other windows, frames and pages say is heard nowhere', async (t) => {
+  // Tabs of one origin talk through locks and a BroadcastChannel; a page of another origin has access to neither.
+  const wrong: string[] = [];
+  for (const [file] of graph) {
+    const text = readFileSync(`${source}/${file}`, 'utf8');
+    const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+    const listens =
+      /\bonmessage\b|addEventListener\(\s*['"`](message|messageerror|storage)\b|\bMessageEvent\b/;
+    // Their own channel, their own socket.
+    const isOwn = /new BroadcastChannel\(/.test(code) || file === 'transport/websocket.ts';
+    if (listens.test(code) && !isOwn) wrong.push(`${file} listens`);
+    if (/\b(window|parent|opener|top|self|globalThis)\.postMessage\(/.test(code)) {
+      wrong.push(`${file} speaks to windows`);
+    }
+  }
+  t.strictSame(wrong, []);
+});
+
 t.test('no cycles', async (t) => {
   t.equal(findCycle(graph)?.join(' > '), undefined);
 });

@@ -86,9 +86,11 @@ t.test('ATK-J11 ATK-J01 the tables hold no marker, and the keys cannot be export
     }
   }
   t.ok(seen > 10, `${seen} values looked at`);
-  const vault = (await database.get('meta', 'vault')) as { valueKey: CryptoKey };
-  t.equal(vault.valueKey.extractable, false);
-  await t.rejects(crypto.subtle.exportKey('raw', vault.valueKey));
+  const vault = (await database.get('meta', 'vault')) as Record<'valueKey' | 'indexKey', CryptoKey>;
+  for (const key of [vault.valueKey, vault.indexKey]) {
+    t.equal(key.extractable, false);
+    await t.rejects(crypto.subtle.exportKey('raw', key));
+  }
   database.close();
 });
 

@@ -7,11 +7,20 @@ import { MemoryStore, type ClientStore } from '@qasid/client-sdk';
 import { SqliteStore } from '@qasid/client-sdk/node';
 import t from 'tap';
 
+import { createVault, unlockVault } from '../../dist/stores/vault.js';
+import { decodeHeader, encodeHeader, encodeParameters } from '../../dist/stores/vault-header.js';
+import { createWebVault } from '../../dist/stores/web-vault.js';
 import { bytes, CONTACT, messageRow, outboxRow, PROFILE, session } from '../support/rows.js';
 import { runContract } from '../support/store-contract.js';
 import { tempDirectory } from '../support/temp.js';
 
 const FAST = { scryptLog2N: 4 };
+
+/** Header of a browser's vault. */
+async function webHeader(passphrase: string): Promise<Uint8Array | undefined> {
+  const { row } = await createWebVault(passphrase);
+  return row.kind === 'passphrase' ? row.header : undefined;
+}
 
 await runContract(t, {
   name: 'memory',
@@ -95,6 +104,22 @@ t.test('ATK-J11 with a passphrase the files hold no marker', async (t) => {
   t.strictSame(found(sealed), []);
 });
 
+t.test('ATK-H05 a guess at the passphrase of a copy costs what scrypt costs', async (t) => {
+  // 2^17 · 8 · 128 bytes: 128 MiB for each guess. For new stores, whatever a caller leaves out.
+  for (const header of [createVault('x').header, (await webHeader('x'))!]) {
+    t.equal(decodeHeader(header).parameters.log2N, 17);
+  }
+  // A copy cannot make whoever opens it take all memory, nor be made cheap: the cost is what its key was made with.
+  const salt = bytes(16, 1);
+  const bomb = encodeHeader(encodeParameters({ log2N: 30, salt }), bytes(60, 2));
+  t.throws(() => unlockVault('x', bomb), { code: 'STORE_CORRUPT' });
+  const { header } = createVault('right', 6);
+  const { wrapped, parameters } = decodeHeader(header);
+  const cheap = encodeHeader(encodeParameters({ ...parameters, log2N: 1 }), wrapped);
+  t.throws(() => unlockVault('right', cheap), { code: 'STORE_PASSPHRASE' });
+  t.ok(unlockVault('right', header));
+});
+
 t.test('a wrong, missing or superfluous passphrase', async (t) => {
   const directory = tempDirectory(t);
   const store = await SqliteStore.open({ directory, passphrase: 'right', ...FAST });
@@ -111,7 +136,7 @@ t.test('a wrong, missing or superfluous passphrase', async (t) => {
   await t.rejects(SqliteStore.open({ directory: plain, passphrase: 'x' }), code);
 });
 
-t.test('the passphrase parameters are authenticated', async (t) => {
+t.test('ATK-H05 the passphrase parameters are authenticated', async (t) => {
   const directory = tempDirectory(t);
   await (await SqliteStore.open({ directory, passphrase: 'right', ...FAST })).close();
   const Database = (await import('better-sqlite3')).default;
@@ -141,7 +166,7 @@ t.test('the passphrase parameters are authenticated', async (t) => {
   await (await SqliteStore.open({ directory, passphrase: 'right' })).close();
 });
 
-t.test('rows moved or altered are refused', async (t) => {
+t.test('ATK-H06 rows moved or altered are refused', async (t) => {
   const directory = tempDirectory(t);
   const options = { directory, passphrase: 'right', ...FAST };
   const store = await SqliteStore.open(options);
