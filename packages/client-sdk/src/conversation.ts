@@ -29,6 +29,7 @@ import type { Sending } from './sending.js';
 import type { Contact, MessageRow, Position } from './stores/port.js';
 import { Batch } from './timeline/batch.js';
 import { bodyOf } from './timeline/changes.js';
+import { noteGone } from './timeline/gone.js';
 import { idBytes } from './timeline/ids.js';
 import { openGaps } from './timeline/links.js';
 import { consume, isUnopened, readThrough } from './timeline/reading.js';
@@ -167,12 +168,13 @@ export class Conversation {
   /** Remove messages here and on our other devices. The other side keeps them. */
   async remove(...messages: readonly MessageKey[]): Promise<void> {
     await this.#act(
-      async (batch) => {
+      async (batch, around) => {
         const refs: MessageRef[] = [];
         for (const message of messages) {
           const { id, sender } = checkKey(message);
           const row = await batch.message(this.id, sender.account, id);
           if (row === undefined) continue;
+          await noteGone(batch, [row], around.nowMs);
           batch.remove(row.seq);
           refs.push(refOf(row));
         }

@@ -2,9 +2,11 @@
  * 15 Content §8. Messages whose time is over go, and those older than their conversation keeps. ATK-H11.
  */
 import type { Clock, Timer } from './clock.js';
+import { untilCommitted } from './committed.js';
 import { decodeConversation } from './content/conversation-state.js';
-import type { ClientStore, MessageRow } from './stores/port.js';
-import { SPACE } from './timeline/batch.js';
+import type { ClientExtra, ClientStore, MessageRow } from './stores/port.js';
+import { Batch, SPACE } from './timeline/batch.js';
+import { forgetGone, noteGone } from './timeline/gone.js';
 
 /** Rows removed in one commit. */
 const PAGE = 200;
@@ -89,12 +91,13 @@ export class Expiry {
     const { store, clock } = this.#options;
     for (;;) {
       const rows = await store.loadExpiring({ throughMs: clock.now(), limit: PAGE });
-      await this.#remove(rows);
+      await this.#remove(rows, {});
       if (rows.length < PAGE) break;
     }
     if (clock.now() - this.#retainedAtMs >= LOOK_EVERY_MS || clock.now() < this.#retainedAtMs) {
       this.#retainedAtMs = clock.now();
       await this.#retain();
+      await forgetGone(store, clock.now());
     }
     const throughMs = Number.MAX_SAFE_INTEGER;
     const [next] = await store.loadExpiring({ throughMs, limit: 1 });
@@ -111,16 +114,27 @@ export class Expiry {
       let after = { place: 0, seq: 0 };
       for (;;) {
         const rows = await store.loadConversation({ peer, after, limit: PAGE });
-        await this.#remove(rows.filter((row) => row.receivedAtMs < before));
+        await this.#forget(rows.filter((row) => row.receivedAtMs < before));
         after = rows.at(-1) ?? after;
         if (rows.length < PAGE) break;
       }
     }
   }
 
-  async #remove(rows: readonly MessageRow[]): Promise<void> {
+  /** What is no longer kept here may be kept by its sender. */
+  async #forget(rows: readonly MessageRow[]): Promise<void> {
+    const { store, clock } = this.#options;
+    await untilCommitted(async () => {
+      const batch = new Batch(store);
+      await noteGone(batch, rows, clock.now());
+      await this.#remove(rows, batch.toExtra());
+    });
+  }
+
+  async #remove(rows: readonly MessageRow[], extra: ClientExtra): Promise<void> {
     if (rows.length === 0) return;
-    await this.#options.store.commit({ extra: { messagesRemoved: rows.map(({ seq }) => seq) } });
+    const messagesRemoved = rows.map(({ seq }) => seq);
+    await this.#options.store.commit({ extra: { ...extra, messagesRemoved } });
     for (const peer of new Set(rows.map((row) => row.peer))) {
       const ids = rows.filter((row) => row.peer === peer).map(({ id }) => id);
       this.#options.onRemoved(peer, ids);

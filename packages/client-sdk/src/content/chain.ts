@@ -80,6 +80,8 @@ export interface IncomingChain {
   readonly gaps: readonly Gap[];
   readonly recent: readonly { readonly counter: number; readonly hash: Bytes }[];
   readonly retired: readonly Bytes[];
+  /** Everything up to here that is not missing was deleted by a person: it came, or is not wanted any more. */
+  readonly cleared: number;
 }
 
 /** A message as the chain sees it. */
@@ -196,6 +198,15 @@ export function acceptLink(
   return { state: { ...accepted.state, gaps }, verdict: accepted.verdict, givenUp };
 }
 
+/**
+ * A person deleted the conversation: what is sent again does not come back, of what this device never had only losses
+ * are still awaited.
+ */
+export function clearChain(state: IncomingChain): IncomingChain {
+  const gaps = state.gaps.filter(({ silent }) => !silent);
+  return { ...state, gaps, cleared: state.counter };
+}
+
 function rangesOf(gaps: readonly Gap[]): readonly Range[] {
   return gaps.map(({ from, to }) => ({ from, to }));
 }
@@ -225,6 +236,7 @@ function beginChain(
     gaps: link.counter > 1 ? link.withdrawn.reduce<readonly Gap[]>(withdraw, [gap]) : [],
     recent: [{ counter: link.counter, hash }],
     retired: retired.slice(0, RETIRED_MAX),
+    cleared: 0,
   };
   const verdict: ChainVerdict =
     !silent && state.gaps.length > 0
@@ -274,7 +286,10 @@ function step(
   if (gap === undefined) {
     const known = state.recent.find(({ counter }) => counter === link.counter);
     // Never taken for a repeat without knowing: it may have been given up, and come all the same.
-    if (known === undefined) return { state, verdict: { kind: 'old' } };
+    if (known === undefined) {
+      const kind = link.counter <= state.cleared ? 'repeat' : 'old';
+      return { state, verdict: { kind } };
+    }
     if (!samePublicBytes(known.hash, hash)) return fork(state, link.counter);
     return { state, verdict: { kind: 'repeat' } };
   }
@@ -375,6 +390,7 @@ export function encodeIncoming(state: IncomingChain): Bytes {
   }
   for (const chain of state.retired) writer.bytes(6, chain);
   if (state.shown !== undefined) writer.bytes(7, encodeAnchor(state.shown));
+  if (state.cleared > 0) writer.uint32(8, state.cleared);
   return writer.finish();
 }
 
@@ -398,6 +414,7 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
     5: 'bytes',
     6: 'bytes',
     7: 'bytes',
+    8: 'number',
   } as const;
   const lists = { 4: GAPS_MAX, 5: RECENT_MAX, 6: RETIRED_MAX };
   const fields = new Fields(encoded, types, lists);
@@ -431,5 +448,6 @@ export function decodeIncoming(encoded: Uint8Array): IncomingChain {
       return { counter: entry.number(1, CHAIN_COUNTER_MAX), hash: entry.bytes(2, HASH_BYTES) };
     }),
     retired: fields.views(6).map(copyBytes),
+    cleared: fields.number(8, CHAIN_COUNTER_MAX),
   };
 }

@@ -18,6 +18,7 @@ import { termsOf } from '../content/terms.js';
 import type { MessageKind, MessageStatus, NewMessage } from '../stores/port.js';
 import { SPACE, type Batch } from './batch.js';
 import { changeOf, changeRow, coreOf, withState, type Change, type Changeable } from './changes.js';
+import { isGone } from './gone.js';
 import { applyLink } from './links.js';
 import { owe } from './receipts-due.js';
 import { applySync } from './sync.js';
@@ -79,10 +80,11 @@ export async function apply(
     return happenings;
   }
   // Sent again because it could not be opened, and then opened after all: one author, one id, one message.
+  const id = toHex(content.id);
   const isAgain = entry.arrived && isShown(content);
-  if (isAgain && (await batch.message(peer, author, toHex(content.id))) !== undefined) {
-    return happenings;
-  }
+  if (isAgain && (await batch.message(peer, author, id)) !== undefined) return happenings;
+  // In order nothing comes again: what was deleted is looked for only when it may be that.
+  if (isAgain && chain.late && (await isGone(batch, peer, author, id))) return happenings;
   const change = changeOf(entry);
   const state = await touch(batch, entry, before, around, change === undefined && isShown(content));
   if (before === undefined && state.settings.status === 'request' && isShown(content)) {

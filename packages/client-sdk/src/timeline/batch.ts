@@ -58,6 +58,8 @@ export const SPACE = {
   sent: 'sent',
   /** Repair with other devices, by address. */
   repair: 'repair',
+  /** Messages that were deleted lately, and must not come back. */
+  gone: 'gone',
   /** Envelopes that a limit put off. */
   putOff: 'put-off',
   /** What was decided about identity keys, by account. */
@@ -139,6 +141,16 @@ export class Batch {
   async incoming(name: string): Promise<IncomingChain | undefined> {
     const value = await this.record(SPACE.incoming, name);
     return value === undefined ? undefined : decodeIncoming(value);
+  }
+
+  /** All chains of others in a conversation, by name. */
+  async incomingOf(peer: string): Promise<readonly (readonly [string, IncomingChain])[]> {
+    const found: (readonly [string, IncomingChain])[] = [];
+    for (const { key } of await this.#store.loadRecords(SPACE.incoming)) {
+      const chain = key.startsWith(`${peer}/`) ? await this.incoming(key) : undefined;
+      if (chain !== undefined) found.push([key, chain]);
+    }
+    return found;
   }
 
   async setIncoming(name: string, state: IncomingChain): Promise<void> {

@@ -13,12 +13,14 @@ import type { Entry, Surroundings } from './types.js';
 export interface Placed {
   /** It came before: there is nothing to do. */
   readonly repeat: boolean;
+  /** It is not the newest of its chain, or has none: it may have been here before. */
+  readonly late: boolean;
   /** Where it stands, when not at the end. */
   readonly place: number | undefined;
   readonly gaps: readonly Gap[];
 }
 
-const NOWHERE: Placed = { repeat: false, place: undefined, gaps: [] };
+const NOWHERE: Placed = { repeat: false, late: false, place: undefined, gaps: [] };
 
 /** Take the link of a content into the chain of its device. */
 export async function applyLink(
@@ -30,7 +32,9 @@ export async function applyLink(
   const { peer, author, device, content, bytes } = entry;
   const { self, crypto } = around;
   const { link } = content;
-  if (link === undefined || (author === self.account && device === self.device)) return NOWHERE;
+  if (link === undefined || (author === self.account && device === self.device)) {
+    return { ...NOWHERE, late: link === undefined };
+  }
   const name = `${peer}/${author}/${device}`;
   const linked = {
     link,
@@ -56,7 +60,7 @@ export async function applyLink(
     case 'old': {
       // A change that is made again changes nothing; a message must not be shown again.
       const known = await batch.message(peer, author, toHex(content.id));
-      return { ...NOWHERE, repeat: shown && known !== undefined };
+      return { ...NOWHERE, late: true, repeat: shown && known !== undefined };
     }
     case 'repeat':
       return { ...NOWHERE, repeat: true };
@@ -78,7 +82,7 @@ export async function applyLink(
         after: (await load(successor))?.place,
       });
       const healed = silent ? [] : [found(counter, counter, 'healed')];
-      return { repeat: false, place, gaps: [...closed, ...healed] };
+      return { repeat: false, late: true, place, gaps: [...closed, ...healed] };
     }
   }
 }

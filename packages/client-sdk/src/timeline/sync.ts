@@ -5,9 +5,10 @@ import { toHex, type Bytes } from '@qasid/protocol';
 
 import { newConversation, takeSettings } from '../content/conversation-state.js';
 import type { DeviceAction } from '../content/device-actions.js';
-import type { Content, MessageRef, SyncBody } from '../content/index.js';
+import { clearChain, type Content, type MessageRef, type SyncBody } from '../content/index.js';
 import type { MessageRow } from '../stores/port.js';
 import { SPACE, type Batch } from './batch.js';
+import { noteGone } from './gone.js';
 import { idText } from './ids.js';
 import { consume, readThrough } from './reading.js';
 import { oweNothing } from './receipts-due.js';
@@ -58,7 +59,9 @@ async function applyConversationSync(
     case 'removed':
       for (const ref of action.messages) {
         const row = await find(ref);
-        if (row !== undefined) batch.remove(row.seq);
+        if (row === undefined) continue;
+        await noteGone(batch, [row], around.nowMs);
+        batch.remove(row.seq);
       }
       return;
     case 'cleared':
@@ -73,7 +76,10 @@ async function applyConversationSync(
   }
 }
 
-/** Forget a conversation: its messages, its state, what waits in it. Chains stay, or losses would be missed. */
+/**
+ * Forget a conversation: its messages, its state, what waits in it. Chains stay, or losses would be missed
+ * and what is sent again would come back.
+ */
 export async function clearConversation(batch: Batch, peer: string): Promise<void> {
   const state = await batch.conversation(peer);
   batch.clear(peer);
@@ -86,4 +92,7 @@ export async function clearConversation(batch: Batch, peer: string): Promise<voi
   } else await batch.setRecord(SPACE.conversation, peer, undefined);
   await batch.setRecord(SPACE.waiting, peer, undefined);
   await oweNothing(batch, peer);
+  for (const [name, chain] of await batch.incomingOf(peer)) {
+    await batch.setIncoming(name, clearChain(chain));
+  }
 }

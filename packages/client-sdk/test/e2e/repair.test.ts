@@ -25,6 +25,12 @@ t.setTimeout(120_000);
 
 const HOUR_MS = 60 * 60_000;
 
+/** Places of messages that could not be opened: the history does not show them. */
+async function placeHolders(store: MemoryStore): Promise<number> {
+  const rows = await store.loadMessages({});
+  return rows.filter(({ kind }) => kind === 'undecryptable').length;
+}
+
 async function acquainted(options: { alice?: TestClientOptions; bob?: TestClientOptions } = {}) {
   const world = await TestWorld.create();
   const alice = await world.client('alice', options.alice);
@@ -73,11 +79,11 @@ function flipped(body: Uint8Array, at: number): Uint8Array<ArrayBuffer> {
 
 t.test('a damaged message comes again, in its place, under its id', async (t) => {
   let left = 0;
-  const aliceStore = new MemoryStore();
+  const store = new MemoryStore();
   const lies = damaging((body) => (left-- > 0 ? flipped(body, -1) : undefined));
   const { world, alice, bob, seen } = await acquainted({
-    alice: { sealed: 'never', store: aliceStore },
-    bob: { lies },
+    alice: { sealed: 'never' },
+    bob: { lies, store },
   });
   const failures: Undecryptable[] = [];
   const recovered: Recovered[] = [];
@@ -89,6 +95,7 @@ t.test('a damaged message comes again, in its place, under its id', async (t) =>
   const first = await alice.send('bob', 'one');
   await alice.send('bob', 'two');
   await world.clock.until(() => failures.length === 2);
+  t.equal(await placeHolders(store), 2);
   t.match(failures[1], { cause: 'VERIFY_DECRYPTION', causeClass: 'forged', count: 2 });
   await alice.send('bob', 'three');
   t.ok(await world.clock.until(() => recovered.length === 2, 60_000), 'nobody did anything');
@@ -98,10 +105,7 @@ t.test('a damaged message comes again, in its place, under its id', async (t) =>
   const shown = (await chat.messages({ limit: 3 })).map(({ text }) => text);
   t.strictSame(shown, ['one', 'two', 'three'], 'where they belong');
   t.equal((await chat.messages({ limit: 3 }))[0]?.id, first.id);
-  t.notOk(
-    (await bob.history()).some(({ status }) => status === 'failed'),
-    'the place holders are gone',
-  );
+  t.equal(await placeHolders(store), 0, 'the place holders are gone');
   t.notOk(gaps.some(({ cause }) => cause === 'forked'));
   void alice.send('bob', 'four');
   await world.clock.until(() => seen.length === 4);
@@ -232,4 +236,50 @@ t.test('ATK-C14 a request says what failed, not why: the same bytes for every ca
   t.strictSame(bare[1], bare[0]);
   t.strictSame(bare[2], bare[0]);
   t.equal(new Set(lengths).size, 1);
+});
+
+t.test('what its author has deleted does not come again, and is asked for once', async (t) => {
+  let left = 0;
+  const store = new MemoryStore();
+  const asked: RequestOp[] = [];
+  const lies = damaging((body) => (left-- > 0 ? flipped(body, -1) : undefined));
+  lies.toRelay = (item) => {
+    if (item.op.kind === 'send' && counting) asked.push(item.op);
+    return [item];
+  };
+  let counting = false;
+  const { world, alice, bob, seen } = await acquainted({
+    alice: { sealed: 'never' },
+    bob: { lies, store },
+  });
+  const failures: Undecryptable[] = [];
+  bob.on('undecryptable', (failure) => failures.push(failure));
+  await world.clock.advance(5 * 60_000);
+  left = 2;
+  counting = true;
+  const first = await alice.send('bob', 'one');
+  await alice.send('bob', 'two');
+  await world.clock.until(() => failures.length === 2);
+  const chat = await alice.conversation('bob');
+  await chat.remove({ id: first.id, sender: { account: alice.me.account! } });
+  void alice.send('bob', 'three');
+  t.ok(await world.clock.until(() => seen.length === 2, 60_000));
+  t.strictSame([...seen].sort(), ['three', 'two'], 'what is still there came again');
+  const before = asked.length;
+  await chat.clear();
+  await world.clock.advance(3 * HOUR_MS);
+  t.strictSame([...seen].sort(), ['three', 'two']);
+  t.ok(asked.length - before <= 1, `${asked.length - before} more sends: a receipt at most`);
+  t.match(
+    await (await bob.conversation(alice.me.account!)).gaps(),
+    [{ cause: 'missing', from: 3, to: 3 }],
+    'the loss is known',
+  );
+  t.equal(await placeHolders(store), 1, 'and its place is kept');
+  const [last] = await (await bob.conversation(alice.me.account!)).messages({ limit: 1 });
+  await (await bob.conversation(alice.me.account!)).remove(last!);
+  t.equal((await store.loadRecords('gone')).length, 1, 'what bob removes is noted');
+  void alice.send('bob', 'four');
+  t.ok(await world.clock.until(() => seen.includes('four'), 60_000));
+  await Promise.all([alice.close(), bob.close()]);
 });
