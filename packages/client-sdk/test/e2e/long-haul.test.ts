@@ -2,18 +2,23 @@
 // in the end where it belongs, once and in order. QASID_HAUL_MESSAGES sets the size: the nightly run sends 10 000.
 import t from 'tap';
 
+import { chromiumPath, NO_CHROMIUM, serveApp } from '../support/browser.js';
 import { Book, type Device } from '../support/haul/book.js';
-import { Haul } from '../support/haul/haul.js';
+import { Haul, type Seat } from '../support/haul/haul.js';
 import type { Row } from '../support/haul/orders.js';
+import { Chromium, tabsOf } from '../support/haul/pages.js';
 import { tempDirectory } from '../support/temp.js';
 
 t.setTimeout(0);
 
 const MESSAGES = Number(process.env.QASID_HAUL_MESSAGES ?? 150);
 const CROWD = Number(process.env.QASID_HAUL_CROWD ?? 2);
-const FAULTS = Number(process.env.QASID_HAUL_FAULTS ?? Math.max(7, Math.ceil(MESSAGES / 50)));
+const FAULTS = Number(process.env.QASID_HAUL_FAULTS ?? Math.max(7, Math.ceil(MESSAGES / 100)));
+const CHURNS = Number(process.env.QASID_HAUL_CHURNS ?? Math.max(3, Math.ceil(MESSAGES / 1_000)));
 const SEED = Number(process.env.QASID_HAUL_SEED ?? 1);
 
+/** Long runs have a person in two tabs as well. */
+const BROWSER = (process.env.QASID_HAUL_BROWSER ?? (MESSAGES >= 1_000 ? '1' : '')) !== '';
 /** With nothing arriving any more. */
 const PATIENCE_MS = 60_000;
 
@@ -25,12 +30,21 @@ t.test(`${MESSAGES} messages over kills: none lost, none twice, none out of orde
     messages: MESSAGES,
     crowd: CROWD,
     faults: FAULTS,
+    churns: CHURNS,
+    // A message to a group of 50 is work for 52 devices.
+    groupShare: CROWD > 10 ? 0.05 : 0.15,
     root: tempDirectory(t),
     comment: (words) => t.comment(`${minutes()} min: ${words}`),
   });
   t.teardown(() => haul.end());
   await haul.startRelay();
-  await haul.begin();
+  const pages: Seat[] = [];
+  if (BROWSER) {
+    if (chromiumPath === undefined) return t.fail(NO_CHROMIUM);
+    const url = await serveApp(t, 'haul', haul.relayUrl);
+    pages.push(...tabsOf(new Chromium(tempDirectory(t), url), 'dave', 'd1'));
+  }
+  await haul.begin(pages);
   t.comment(`${minutes()} min: ${haul.book.devices.length} devices, seed ${SEED}`);
   await haul.run();
   t.comment(`${minutes()} min: all is written`);

@@ -19,7 +19,8 @@ const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 export const chromiumPath = findChromium();
 export const NO_CHROMIUM = 'no Chromium found: set CHROMIUM to its path';
 
-const ARGUMENTS = [
+/** For every Chromium of a test. */
+export const ARGUMENTS: readonly string[] = [
   '--no-sandbox', // tests may run as root
   '--disable-dev-shm-usage',
   '--disable-gpu',

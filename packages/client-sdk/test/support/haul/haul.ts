@@ -17,6 +17,10 @@ export interface HaulOptions {
   /** Members of the group without the three who always are: alice, bob and, with a browser, dave. */
   readonly crowd: number;
   readonly faults: number;
+  /** How often one member goes and another comes: each writer then makes a new key for all. */
+  readonly churns: number;
+  /** How many of all messages go to the group. */
+  readonly groupShare: number;
   readonly root: string;
   readonly comment: (words: string) => void;
 }
@@ -66,7 +70,9 @@ export class Haul {
   /** Kill everything that still runs. */
   async end(): Promise<void> {
     this.#isOver = true;
-    await Promise.all(this.seats.map(({ host }) => host?.kill()));
+    await Promise.all(
+      this.seats.map(({ host, killProgram }) => (killProgram ?? host?.kill)?.call(host)),
+    );
     await this.#relay?.kill();
   }
 
@@ -227,6 +233,8 @@ export class Haul {
     const ask = (task: Task) =>
       seat?.host === undefined ? this.ask(device, task) : seat.host.ask(device.name, task);
     await ask({ do: 'open', ...this.#place(device) });
+    // The second tab of somebody.
+    if (device.account !== '') return;
     device.account = String(await ask({ do: 'register', username: device.username }));
   }
 
@@ -246,7 +254,7 @@ export class Haul {
       // In a crowd it is always somebody else.
       const { stream, device } = this.#pick(seat.streams);
       const others = this.core().filter((username) => username !== device.username);
-      const to = this.#random() < 0.15 ? 'group' : this.#pick(others);
+      const to = this.#random() < this.options.groupShare ? 'group' : this.#pick(others);
       const count = 1 + Math.floor(this.#random() * 8);
       const key = `${stream} ${to}`;
       const first = this.#numbers.get(key) ?? 0;
@@ -274,13 +282,13 @@ export class Haul {
 
   /** Faults at even distances in messages; they overlap when they take long. */
   async #faults(): Promise<void> {
-    const { faults, messages } = this.options;
+    const { faults, messages, churns } = this.options;
     const running: Promise<void>[] = [];
     for (let number = 0; number < faults; number++) {
       const due = (messages * (number + 0.5)) / faults;
       while (this.book.accepted < due) await pause(10);
       running.push(this.#fault(this.#draw()));
-      if (this.#random() < 0.4) running.push(this.#churn());
+      if (number % Math.ceil(faults / churns) === 0) running.push(this.#churn());
       if (number % 20 === 19) {
         this.options.comment(`${this.book.accepted} messages, ${number + 1} faults`);
       }
@@ -303,9 +311,12 @@ export class Haul {
 
   async #fault(kind: string): Promise<void> {
     if (kind === 'relay') return this.#killRelay();
-    const isPage = kind === 'tab' || kind === 'browser';
+    const mayBe = (host: Host): boolean => {
+      if (kind === 'cable' || kind === 'away') return true;
+      return (kind === 'client' || kind === 'freeze') === host instanceof NodeHost;
+    };
     const fit = this.seats.filter(
-      ({ host, isBusy }) => !isBusy && host !== undefined && isPage !== host instanceof NodeHost,
+      ({ host, isBusy }) => !isBusy && host !== undefined && mayBe(host),
     );
     const [seat] = fit.length === 0 ? [] : [this.#pick(fit)];
     // All of them have a problem already.
