@@ -19,7 +19,7 @@ import { nats } from './relay/peers/nats.js';
 import { populate, qasid, type Variant } from './relay/peers/qasid.js';
 import { rabbitClassic, rabbitQuorum } from './relay/peers/rabbitmq.js';
 import { redis } from './relay/peers/redis.js';
-import { RELAY_LOADS, type Row } from './relay/relay-loads.js';
+import { RELAY_LOADS } from './relay/relay-loads.js';
 import { drawPlots } from './relay/relay-plots.js';
 import {
   durabilityTable,
@@ -29,6 +29,7 @@ import {
   toMarkdown,
   toText,
 } from './relay/report.js';
+import type { Row } from './relay/rig.js';
 import type { System } from './relay/system.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

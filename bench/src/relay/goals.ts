@@ -1,7 +1,7 @@
 /** The goals G1 to G14, each judged by the median of its ratios round by round. */
 import { median } from './histogram.js';
 import type { Sample } from './loads.js';
-import type { Row } from './relay-loads.js';
+import type { Row } from './rig.js';
 
 /** Rounds of one load, by system; `null` where one failed. */
 export type Results = ReadonlyMap<string, ReadonlyMap<string, readonly (Sample | null)[]>>;
@@ -172,27 +172,41 @@ function ratio(results: Results, { load, metric, ours, theirs }: Clause): number
 }
 
 function sockets({ rows }: Measured): Verdict {
-  const [uws, ws] = (rows.get('L6') ?? []).map((row) => Number(row['bytes/socket']));
-  const known = uws !== undefined && ws !== undefined;
+  const all = (rows.get('L6') ?? []).map((row) => Number(row['bytes/socket']));
+  const [uws = Number.NaN, ws = Number.NaN, uwsTls = Number.NaN, wsTls = Number.NaN] = all;
+  const bounds = [
+    { text: `${uws} bytes`, value: uws, most: 2_560 },
+    { text: `${(uws / ws).toFixed(2)} × ws`, value: uws / ws, most: 0.35 },
+    { text: `with TLS ${uwsTls} bytes`, value: uwsTls, most: 8_192 },
+    { text: `${(uwsTls / wsTls).toFixed(2)} × ws`, value: uwsTls / wsTls, most: 0.35 },
+  ].filter(({ value }) => !Number.isNaN(value));
+  const isMet = bounds.every(({ value, most }) => value <= most);
   return {
     goal: 'G10',
-    wanted: 'idle, authenticated: ≤ 2.5 KB a socket without TLS; ≤ 0.35 × the ws adapter',
-    measured: known ? `${uws} bytes; ws ${ws} bytes, ${(uws / ws).toFixed(2)} ×` : '',
-    isMet: known ? uws <= 2_560 && uws / ws <= 0.35 : undefined,
+    wanted: 'idle, authenticated: ≤ 2.5 KB a socket, ≤ 8 KB with TLS; ≤ 0.35 × the ws adapter',
+    measured: bounds
+      .map(({ text, value, most }) => `${text}${value <= most ? '' : ' (missed)'}`)
+      .join('; '),
+    isMet: bounds.length < 4 && isMet ? undefined : isMet,
   };
 }
 
 function slow({ rows }: Measured): Verdict {
   const all = rows.get('L8') ?? [];
-  const of = (name: string, column: string): number =>
-    median(all.filter((row) => row.mailbox === name).map((row) => Number(row[column])));
-  const times = of('one reads nothing', 'deliver p99 ms') / of('all read', 'deliver p99 ms');
-  const growth = of('one reads nothing', 'memory growth KiB') - of('all read', 'memory growth KiB');
+  const of = (column: string, pattern: RegExp): number => {
+    const found = all.filter((row) => pattern.test(String(row.mailbox)) && column in row);
+    return found.length > 0 ? median(found.map((row) => Number(row[column]))) : Number.NaN;
+  };
+  const times = of('deliver p99 ms', /^one/) / of('deliver p99 ms', /^all/);
+  const memory = 'memory KiB a reader';
+  const growth = of(memory, /that do not$/) - of(memory, /that read$/);
+  const isKnown = !Number.isNaN(times) && !Number.isNaN(growth);
   return {
     goal: 'G12',
-    wanted: 'L8: p99 of the others ≤ 2 × without the slow one; memory growth ≤ window (1 MiB)',
-    measured: all.length > 0 ? `p99 ${times.toFixed(2)} ×; ${Math.round(growth)} KiB` : '',
-    isMet: all.length > 0 ? times <= 2 && growth <= 1_024 : undefined,
+    wanted:
+      'L8: p99 of the others ≤ 2 × without the slow one; memory of a slow reader ≤ window (1 MiB)',
+    measured: isKnown ? `p99 ${times.toFixed(2)} ×; ${growth} KiB` : '',
+    isMet: isKnown ? times <= 2 && growth <= 1_024 : undefined,
   };
 }
 

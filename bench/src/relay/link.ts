@@ -3,6 +3,7 @@
  * The same for every system, so that none is measured with a better client than the others.
  */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { fault } from './faults.js';
 
 /** One connection. */
@@ -34,11 +35,14 @@ export class Link {
     });
   }
 
-  static open(port: number): Promise<Link> {
+  /** @param isTls - With whatever certificate the server has. */
+  static open(port: number, isTls = false): Promise<Link> {
     return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1');
+      const socket = isTls
+        ? connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+        : connect(port, '127.0.0.1');
       socket.once('error', reject);
-      socket.once('connect', () => {
+      socket.once(isTls ? 'secureConnect' : 'connect', () => {
         socket.removeListener('error', reject);
         resolve(new Link(socket));
       });

@@ -65,8 +65,9 @@ export async function logIn(
   port: number,
   device: Device,
   prepare: (socket: QasidSocket) => void = () => undefined,
+  isTls = false,
 ): Promise<QasidSocket> {
-  const { socket, challenge } = await QasidSocket.open(port);
+  const { socket, challenge } = await QasidSocket.open(port, isTls);
   prepare(socket);
   try {
     await prove(socket, authOp(challenge, device));

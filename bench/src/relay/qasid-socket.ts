@@ -45,8 +45,9 @@ export class QasidSocket {
 
   static async open(
     port: number,
+    isTls = false,
   ): Promise<{ readonly socket: QasidSocket; readonly challenge: ChallengeEvent }> {
-    const link = await Link.open(port);
+    const link = await Link.open(port, isTls);
     const socket = new QasidSocket(link);
     const challenge = await new Promise<ChallengeEvent>((resolve, reject) => {
       link.onClose = () => reject(new Error('closed before a challenge'));

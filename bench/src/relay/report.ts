@@ -3,7 +3,7 @@ import { type Comparison, SINGLES, type Step } from './compare.js';
 import type { Verdict } from './goals.js';
 import { median } from './histogram.js';
 import type { Sample } from './loads.js';
-import type { Row } from './relay-loads.js';
+import type { Row } from './rig.js';
 import type { System } from './system.js';
 
 /** A heading and cells; the first column is text, the others are numbers. */
