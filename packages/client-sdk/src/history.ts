@@ -49,13 +49,14 @@ export class History {
   /** Messages after `after`, oldest first. */
   async page(after: number, limit: number): Promise<readonly Message[]> {
     const out: Message[] = [];
+    const states = new Batch(this.#store);
     let from = after;
     while (out.length < limit) {
       const rows = await this.#store.loadMessages({ after: from, limit: PAGE });
       for (const row of rows) {
         from = row.seq;
         if (row.kind === 'undecryptable' || this.isOver(row)) continue;
-        out.push(await this.message(row));
+        out.push(await this.message(row, states));
         if (out.length === limit) break;
       }
       if (rows.length < PAGE) break;
@@ -70,7 +71,9 @@ export class History {
   ): Promise<readonly Message[]> {
     const rows = await this.#store.loadConversation({ peer, ...query });
     const shown = rows.filter((row) => row.kind !== 'undecryptable' && !this.isOver(row));
-    const messages = await Promise.all(shown.map((row) => this.message(row)));
+    const states = new Batch(this.#store);
+    const messages: Message[] = [];
+    for (const row of shown) messages.push(await this.message(row, states));
     return query.after === undefined ? messages.reverse() : messages;
   }
 
@@ -81,16 +84,19 @@ export class History {
   ): Promise<readonly Message[]> {
     const terms = queryTerms(query);
     const found: Message[] = [];
+    const states = new Batch(this.#store);
+    // Where rows of other conversations are passed over, more are read at once.
+    const most = options.peer === undefined ? Math.min(options.limit, PAGE) : PAGE;
     let { before } = options;
     while (terms.length > 0 && found.length < options.limit) {
-      const rows = await this.#store.searchMessages({ terms, before, limit: PAGE });
+      const rows = await this.#store.searchMessages({ terms, before, limit: most });
       for (const row of rows) {
         before = row.seq;
         if ((options.peer ?? row.peer) !== row.peer || this.isOver(row)) continue;
-        found.push(await this.message(row));
+        found.push(await this.message(row, states));
         if (found.length === options.limit) break;
       }
-      if (rows.length < PAGE) break;
+      if (rows.length < most) break;
     }
     return found;
   }
@@ -166,10 +172,15 @@ export class History {
     }
   }
 
-  /** A row with its sender's name. */
-  async message(row: MessageRow): Promise<Message> {
-    const state = row.peer === '' ? undefined : await new Batch(this.#store).conversation(row.peer);
-    const request = row.direction === 'received' && state?.settings.status === 'request';
+  /**
+   * A row with its sender's name.
+   *
+   * @param states - Where conversations are looked up: one for a page, so that each is read once.
+   */
+  async message(row: MessageRow, states: Batch = new Batch(this.#store)): Promise<Message> {
+    const isTheirs = row.direction === 'received' && row.peer !== '';
+    const state = isTheirs ? await states.conversation(row.peer) : undefined;
+    const request = state?.settings.status === 'request';
     return viewMessage(this.#deps, row, await this.#sender(row), request);
   }
 

@@ -26,6 +26,9 @@ import type { Vault } from './vault.js';
 /** Bytes kept of a word's key. Lower: words begin to collide. Higher: a larger index. */
 const TERM_BYTES = 12;
 
+/** Rows of a word after which it is simply common. Higher: counting costs more than it saves. */
+const COMMON_ROWS = 1_000;
+
 const COLUMNS = 'seq, place, revision, value';
 
 interface StoredMessage {
@@ -104,15 +107,34 @@ export class SqliteHistory {
     return this.#rows(where, query.throughMs, query.limit);
   }
 
+  /**
+   * Along the index of the rarest word, newest first: a page costs what it shows, not what the history holds.
+   */
   search(query: SearchQuery): readonly MessageRow[] {
     const keys = [...new Set(query.terms)].map((term) => termKey(this.#vault, term));
-    if (keys.length === 0) return [];
-    const each = keys
-      .map(() => 'AND seq IN (SELECT seq FROM message_term WHERE term = ?)')
+    const [rarest, ...others] = keys.length < 2 ? keys : this.#rarestFirst(keys);
+    if (rarest === undefined) return [];
+    const each = others
+      .map(() => 'AND EXISTS (SELECT 1 FROM message_term WHERE term = ? AND seq = found.seq)')
       .join(' ');
+    // CROSS JOIN: the words come first, whatever SQLite thinks of them.
+    const sql = `SELECT message.seq AS seq, place, revision, value FROM message_term AS found
+      CROSS JOIN message ON message.seq = found.seq
+      WHERE found.term = ? AND found.seq < ? ${each} ORDER BY found.seq DESC LIMIT ?`;
     const before = query.before ?? Number.MAX_SAFE_INTEGER;
-    const where = `WHERE seq < ? ${each} ORDER BY seq DESC LIMIT ?`;
-    return this.#rows(where, before, ...keys, query.limit);
+    return this.#opened(this.#sql.all(sql, rarest, before, ...others, query.limit));
+  }
+
+  /** By how many rows have each, counted as far as it matters. */
+  #rarestFirst(keys: readonly Bytes[]): readonly Bytes[] {
+    const sql = 'SELECT count(*) AS rows FROM (SELECT 1 FROM message_term WHERE term = ? LIMIT ?)';
+    return keys
+      .map((key) => {
+        const { rows } = this.#sql.get(sql, key, COMMON_ROWS) as { readonly rows: number };
+        return { key, rows };
+      })
+      .sort((a, b) => a.rows - b.rows)
+      .map(({ key }) => key);
   }
 
   record(space: string, key: string): RecordRow | undefined {
@@ -133,8 +155,11 @@ export class SqliteHistory {
   }
 
   #rows(where: string, ...parameters: readonly unknown[]): readonly MessageRow[] {
-    const sql = `SELECT ${COLUMNS} FROM message ${where}`;
-    return (this.#sql.all(sql, ...parameters) as StoredMessage[]).map((row) =>
+    return this.#opened(this.#sql.all(`SELECT ${COLUMNS} FROM message ${where}`, ...parameters));
+  }
+
+  #opened(rows: readonly unknown[]): readonly MessageRow[] {
+    return (rows as readonly StoredMessage[]).map((row) =>
       decodeMessageRow(row, this.#vault.open(`message/${row.seq}`, row.value)),
     );
   }

@@ -174,6 +174,36 @@ export function historyContract(maker: StoreMaker): readonly ContractTest[] {
     t.strictSame(await search(['other']), []);
   });
 
+  test(`${maker.name}: search among many, page by page`, async (t) => {
+    const store = await maker.open(t);
+    // Every one is common; each 7th, 30th and 100th has a word more.
+    const termsOf = (at: number): string[] => [
+      'common',
+      ...[7, 30, 100].filter((step) => at % step === 0).map((step) => `each-${step}`),
+    ];
+    const all = Array.from({ length: 300 }, (_, index) => index + 1);
+    const messagesAdded = all.map((at) => found(`${at}`, { terms: termsOf(at) }));
+    await store.commit({ extra: { messagesAdded } });
+    const handle = await maker.reopen(store);
+    for (const terms of [
+      ['common'],
+      ['common', 'each-30'],
+      ['each-30', 'common'],
+      ['each-7', 'each-30', 'common'],
+      ['each-100', 'each-7'],
+      ['common', 'nobody wrote it'],
+    ]) {
+      const expected = all.filter((at) => terms.every((term) => termsOf(at).includes(term)));
+      const seen: number[] = [];
+      for (let before: number | undefined; ; before = seen.at(-1)) {
+        const rows = await handle.searchMessages({ terms, before, limit: 50 });
+        seen.push(...rows.map(({ seq }) => seq));
+        if (rows.length < 50) break;
+      }
+      t.strictSame(seen, expected.reverse(), `${terms}`);
+    }
+  });
+
   test(`${maker.name}: records`, async (t) => {
     const store = await maker.open(t);
     const write = (space: string, key: string, fill: number | undefined, expectedVersion: number) =>
