@@ -6,6 +6,7 @@
 // QASID_HAUL_CROWD set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
+// Last come the mutants: each defence is taken out once, and its test must go red (`mutants` as a name).
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -140,6 +141,21 @@ for (const [title, all, sizes] of groups) {
     }
     console.log(`  ${Math.round((Date.now() - started) / 1000)} s`);
   }
+}
+if (only.length === 0 || only.includes('mutants')) {
+  console.log('mutants: scripts/mutants.mjs');
+  const names = only.filter((name) => name !== 'mutants');
+  const child = spawn(process.execPath, [`${root}scripts/mutants.mjs`, ...names], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let told = '';
+  child.stdout.on('data', (chunk) => (told += chunk));
+  const [code] = await once(child, 'close');
+  const [, good = 0, bad = 0] = /^(\d+) passed, (\d+) failed$/m.exec(told) ?? [];
+  passed += Number(good);
+  failed += Number(bad) || (code === 0 ? 0 : 1);
+  for (const line of told.split('\n')) if (line.startsWith('not ok')) console.log(`  ${line}`);
 }
 if (passed + failed === 0) {
   failed++;

@@ -75,41 +75,45 @@ function readTrace(file: string): Trace {
 }
 
 const noStrace = missing('strace');
-t.test('no answer leaves before what it confirms is synced', { skip: noStrace }, async (t) => {
-  const run = async (synchronous: 'FULL' | 'NORMAL'): Promise<Trace> => {
-    const directory = fresh(t);
-    const trace = join(directory, 'trace');
-    const options = {
-      directory: join(directory, 'data'),
-      port: 0,
-      synchronous,
-      logLevel: 'silent',
+t.test(
+  'ATK-I13 no answer leaves before what it confirms is synced',
+  { skip: noStrace },
+  async (t) => {
+    const run = async (synchronous: 'FULL' | 'NORMAL'): Promise<Trace> => {
+      const directory = fresh(t);
+      const trace = join(directory, 'trace');
+      const options = {
+        directory: join(directory, 'data'),
+        port: 0,
+        synchronous,
+        logLevel: 'silent',
+      };
+      const calls = 'trace=fsync,fdatasync,write,pwrite64,writev,pwritev,send,sendto,sendmsg';
+      const relay = await start('strace', [
+        ...['-D', '-f', '-y', '-s', '0', '-e', calls, '-o', trace],
+        ...[process.execPath, quotaFree, JSON.stringify(options)],
+      ]);
+      const [alice, bob] = [newPerson(), newPerson()];
+      const a = await TestClient.register(relay.url, alice);
+      const b = await TestClient.register(relay.url, bob);
+      b.autoAck = true;
+      for (let n = 0; n < 30; n++) t.equal((await a.send(bob, `letter ${n}`)).code, 'CONFIRMED');
+      await b.until(() => b.delivered.length === 30);
+      await a.close();
+      await b.close();
+      relay.child.kill('SIGTERM');
+      await relay.exited;
+      return readTrace(trace);
     };
-    const calls = 'trace=fsync,fdatasync,write,pwrite64,writev,pwritev,send,sendto,sendmsg';
-    const relay = await start('strace', [
-      ...['-D', '-f', '-y', '-s', '0', '-e', calls, '-o', trace],
-      ...[process.execPath, quotaFree, JSON.stringify(options)],
-    ]);
-    const [alice, bob] = [newPerson(), newPerson()];
-    const a = await TestClient.register(relay.url, alice);
-    const b = await TestClient.register(relay.url, bob);
-    b.autoAck = true;
-    for (let n = 0; n < 30; n++) t.equal((await a.send(bob, `letter ${n}`)).code, 'CONFIRMED');
-    await b.until(() => b.delivered.length === 30);
-    await a.close();
-    await b.close();
-    relay.child.kill('SIGTERM');
-    await relay.exited;
-    return readTrace(trace);
-  };
-  // With -D the relay itself is our child, and takes the signal.
-  const full = await run('FULL');
-  t.ok(full.syncs >= 32, `${full.syncs} syncs`);
-  t.ok(full.sends >= 64, `${full.sends} sends`);
-  t.equal(full.early, 0, 'nothing left early');
-  const normal = await run('NORMAL');
-  t.ok(normal.early > 30, `and the trace would show it: ${normal.early} without FULL`);
-});
+    // With -D the relay itself is our child, and takes the signal.
+    const full = await run('FULL');
+    t.ok(full.syncs >= 32, `${full.syncs} syncs`);
+    t.ok(full.sends >= 64, `${full.sends} sends`);
+    t.equal(full.early, 0, 'nothing left early');
+    const normal = await run('NORMAL');
+    t.ok(normal.early > 30, `and the trace would show it: ${normal.early} without FULL`);
+  },
+);
 
 /** A relay with default options takes bodies of certain sizes only. */
 const padded = (text: string): string => text.padEnd(512);

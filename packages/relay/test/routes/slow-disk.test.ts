@@ -4,7 +4,7 @@ import type { RelayStore, Write } from '#src/store/port.js';
 import { benchRelay, settle } from '../support/bench-relay.js';
 import { newPerson, part, sendOp } from '../support/client.js';
 
-t.test('a commit that hangs makes new sends wait elsewhere', async (t) => {
+t.test('ATK-I10 a commit that hangs makes new sends wait elsewhere', async (t) => {
   let isHanging = false;
   let release: () => void = () => undefined;
   const wrapStore = (store: RelayStore): RelayStore => ({

@@ -217,7 +217,7 @@ t.test('ATK-I14 failed proofs lock out whoever fails, not the owner', async (t) 
   t.ok(await login(bob), 'from elsewhere the owner gets in');
 });
 
-t.test('credit: sends beyond it are turned away, and far beyond it close', async (t) => {
+t.test('ATK-I10 credit: sends beyond it are turned away, and far beyond it close', async (t) => {
   const { a, bob, store } = await faulty({ creditParts: 4 });
   let go: () => void = () => undefined;
   store.before = () => new Promise((resolve) => (go = resolve));
@@ -237,7 +237,7 @@ t.test('credit: sends beyond it are turned away, and far beyond it close', async
 });
 
 t.test(
-  'the window closes, opens with acknowledgements, and a silent reader is closed',
+  'ATK-I10 the window closes, opens with acknowledgements, and a silent reader is closed',
   async (t) => {
     const { a, bob, b, clock } = await faulty({ windowEnvelopes: 4 });
     for (let index = 0; index < 9; index++) await a.ask(letter(bob, `${index}`));

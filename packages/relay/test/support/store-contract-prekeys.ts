@@ -50,53 +50,59 @@ export function prekeyContract(t: Test, adapter: Adapter): void {
     },
   );
 
-  withStore('prekeys are added, replaced, bounded, and never come back', async (t, store) => {
-    const bob = newPerson();
-    const mailbox = await enrol(store, bob, { prekeys: fakePrekeys(2) });
-    const take = {
-      kind: 'takePrekeys',
-      account: bob.account,
-      devices: [1],
-      lastResortOnly: false,
-    } as const;
-    const taken: number[] = [];
-    const takeOne = async (): Promise<void> => {
-      const result = await one(store, take);
-      if (result.kind === 'taken') taken.push(result.bundles[0]?.oneTime?.id ?? 0);
-    };
-    await takeOne();
-    const refill = fakePrekeys(3, 100);
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: refill }), {
-      kind: 'put',
-      stock: { mailbox, oneTime: 4, kem: 4 },
-    });
-    await takeOne();
-    await takeOne();
-    // The answer got lost and the client repeats its upload: keys that went out stay out.
-    await store.commit([{ kind: 'putPrekeys', mailbox, prekeys: refill }]);
-    t.match(await store.prekeyCounts(mailbox), { oneTime: 2, kem: 2 });
-    await takeOne();
-    await takeOne();
-    await takeOne();
-    t.strictSame(taken, [1, 2, 100, 101, 102, 0]);
-    const none: PrekeyUpload = { oneTime: [], kem: [] };
-    const rotated = fakePrekeys(0).signed!;
-    await store.commit([
-      { kind: 'putPrekeys', mailbox, prekeys: { ...none, signed: { ...rotated, id: 5 } } },
-    ]);
-    t.match(await store.prekeyCounts(mailbox), { signedId: 5, lastResortKemId: 900_002 });
-    const many = fakePrekeys(200, 1000);
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: many }), { kind: 'put' });
-    t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(200, 2000) }), {
-      kind: 'put',
-    });
-    t.strictSame(await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(1, 5000) }), {
-      kind: 'tooMany',
-    });
-    t.strictSame(await one(store, { kind: 'putPrekeys', mailbox: 999, prekeys: none }), {
-      kind: 'noMailbox',
-    });
-  });
+  withStore(
+    'ATK-I07 prekeys are added, replaced, bounded, and never come back',
+    async (t, store) => {
+      const bob = newPerson();
+      const mailbox = await enrol(store, bob, { prekeys: fakePrekeys(2) });
+      const take = {
+        kind: 'takePrekeys',
+        account: bob.account,
+        devices: [1],
+        lastResortOnly: false,
+      } as const;
+      const taken: number[] = [];
+      const takeOne = async (): Promise<void> => {
+        const result = await one(store, take);
+        if (result.kind === 'taken') taken.push(result.bundles[0]?.oneTime?.id ?? 0);
+      };
+      await takeOne();
+      const refill = fakePrekeys(3, 100);
+      t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: refill }), {
+        kind: 'put',
+        stock: { mailbox, oneTime: 4, kem: 4 },
+      });
+      await takeOne();
+      await takeOne();
+      // The answer got lost and the client repeats its upload: keys that went out stay out.
+      await store.commit([{ kind: 'putPrekeys', mailbox, prekeys: refill }]);
+      t.match(await store.prekeyCounts(mailbox), { oneTime: 2, kem: 2 });
+      await takeOne();
+      await takeOne();
+      await takeOne();
+      t.strictSame(taken, [1, 2, 100, 101, 102, 0]);
+      const none: PrekeyUpload = { oneTime: [], kem: [] };
+      const rotated = fakePrekeys(0).signed!;
+      await store.commit([
+        { kind: 'putPrekeys', mailbox, prekeys: { ...none, signed: { ...rotated, id: 5 } } },
+      ]);
+      t.match(await store.prekeyCounts(mailbox), { signedId: 5, lastResortKemId: 900_002 });
+      const many = fakePrekeys(200, 1000);
+      t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: many }), { kind: 'put' });
+      t.match(await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(200, 2000) }), {
+        kind: 'put',
+      });
+      t.strictSame(
+        await one(store, { kind: 'putPrekeys', mailbox, prekeys: fakePrekeys(1, 5000) }),
+        {
+          kind: 'tooMany',
+        },
+      );
+      t.strictSame(await one(store, { kind: 'putPrekeys', mailbox: 999, prekeys: none }), {
+        kind: 'noMailbox',
+      });
+    },
+  );
 
   withStore('ATK-B05 a target over its budget keeps its one-time keys', async (t, store) => {
     const bob = newPerson();
