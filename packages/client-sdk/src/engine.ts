@@ -119,6 +119,7 @@ export class Engine {
   #stopped = false;
   /** As the relay said last. */
   #relayEpoch = 0;
+  #relayAheadMs = 0;
   #caughtUp = false;
   #othersOwn = false;
   readonly #catchUp = new Set<() => void>();
@@ -142,6 +143,7 @@ export class Engine {
       dice,
       prove: (challenge) => {
         this.#relayEpoch = challenge.epoch;
+        this.#relayAheadMs = challenge.serverTimeMs - clock.now();
         return events.prove(challenge);
       },
       proved: (answer) => events.proved(answer),
@@ -155,6 +157,7 @@ export class Engine {
       clock,
       self: this.#self,
       policy: platform.sealed,
+      relayAheadMs: () => this.#relayAheadMs,
       checkMayWrite: (account) => checkMayWrite(store, platform.trust, this.#self.account, account),
       anonymous: this.#anonymous,
       named: this.link,

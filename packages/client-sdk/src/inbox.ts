@@ -44,6 +44,8 @@ const ACK_AFTER_MS = 50;
 /** Envelopes waiting to be opened. A relay stays below its own window; another one must not fill our memory. */
 const QUEUED_MAX = 4_096;
 
+const MINUTE_MS = 60_000;
+
 /** Milliseconds of a day, the grain in which seen client ids are dated. */
 export const DAY_MS = 86_400_000;
 
@@ -72,6 +74,8 @@ interface Delivery {
   readonly seq: number;
   readonly clientId: Bytes;
   readonly body: Bytes;
+  /** Minute of the relay's clock at which it came there; 0: not known. */
+  readonly minute: number;
 }
 
 /** Why an envelope is opened later than it came. */
@@ -103,7 +107,7 @@ export class Inbox {
       store,
       clock,
       open: ({ clientId, body, atMs }, done) =>
-        this.#open({ seq: 0, clientId, body }, { for: { sinceMs: atMs }, done }),
+        this.#open({ seq: 0, clientId, body, minute: 0 }, { for: { sinceMs: atMs }, done }),
       onTrouble: (error) => options.onTrouble(error),
     });
   }
@@ -121,6 +125,7 @@ export class Inbox {
       clientId: event.clientId,
       // The body is a view of a frame that may hold many.
       body: copyBytes(event.body),
+      minute: event.minute,
     });
     if (!this.#running) this.#loop = this.#run();
   }
@@ -160,7 +165,8 @@ export class Inbox {
   async releaseHeld(account: string): Promise<void> {
     for (const held of await this.#options.store.loadHeld(account)) {
       const waited = { for: { key: held.account }, done: { heldRemoved: [held.id] } };
-      await this.#open({ seq: 0, clientId: held.clientId, body: held.body }, waited);
+      const { clientId, body } = held;
+      await this.#open({ seq: 0, clientId, body, minute: 0 }, waited);
     }
   }
 
@@ -269,7 +275,7 @@ export class Inbox {
       if (!isSealed(delivery.body)) return namedOutside(delivery.body);
       const identity = await store.loadIdentityKeyPair();
       // What waited was in time when it came.
-      const nowMs = held === undefined ? clock.now() : 0;
+      const nowMs = held === undefined ? arrivalMs(delivery, clock.now()) : 0;
       return sealedOutside(crypto, { ...self, identity }, delivery.body, nowMs);
     } catch (error) {
       if (error instanceof StoreError) throw error;
@@ -451,6 +457,15 @@ export class Inbox {
     const day = Math.floor(this.#options.clock.now() / DAY_MS);
     return { seen: [{ clientId: delivery.clientId, day }] };
   }
+}
+
+/**
+ * When an envelope was new: by our clock, or by the relay's when ours says later. A clock that is months ahead must not
+ * make every certificate look too old; and a relay that lies about it can only make one look young, which helps
+ * nobody who has not the key that signs them.
+ */
+function arrivalMs({ minute }: Delivery, nowMs: number): number {
+  return minute === 0 ? nowMs : Math.min(nowMs, (minute + 1) * MINUTE_MS - 1);
 }
 
 /** What it waited for, where not for a limit. */

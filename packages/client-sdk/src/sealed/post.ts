@@ -56,6 +56,8 @@ export interface PostOptions {
   readonly clock: Clock;
   readonly self: { readonly account: string; readonly device: number };
   readonly policy: SealedPolicy;
+  /** By how much the relay's clock was ahead of ours when it last told it. */
+  relayAheadMs(): number;
   /** @throws TrustError when a person must compare keys first. */
   checkMayWrite(account: string): Promise<void>;
   readonly anonymous: Pick<AnonymousLink, 'request' | 'requestPatiently'>;
@@ -164,9 +166,11 @@ export class SealedPost {
    * For what goes to everybody at once, and for what no session can carry.
    */
   async sealedContent(type: SealedContentType, message: Bytes, groupId?: Bytes): Promise<Bytes> {
-    const { store, clock, self } = this.#options;
+    const { store, clock, self, relayAheadMs } = this.#options;
     const identity = await store.loadIdentityKeyPair();
-    const senderCertificate = this.#certificates.current({ ...self, identity }, clock.now());
+    // With a clock that stands in the past, what is made now would be over before it arrives.
+    const nowMs = clock.now() + Math.max(0, relayAheadMs());
+    const senderCertificate = this.#certificates.current({ ...self, identity }, nowMs);
     return padSealedContent(
       encodeSealedContent({ type, senderCertificate, content: message, contentHint: 0, groupId }),
       SIZES,

@@ -307,6 +307,7 @@ t.test(
       clock: world.clock,
       self,
       policy: 'prefer',
+      relayAheadMs: () => 0,
       checkMayWrite: async () => undefined,
       anonymous,
       named: { request: () => t.fail() as never, requestPatiently: () => t.fail() as never },
