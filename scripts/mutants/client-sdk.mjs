@@ -18,6 +18,7 @@ const stores = 'unit/stores.test.js';
 const copies = 'e2e/cloned-store.test.js';
 const checked = 'e2e/checked.test.js';
 const pinned = 'e2e/pinned-bundle.test.js';
+const deviceGroups = 'linking/device-groups.test.js';
 const calls = 'property/calls.test.js';
 
 /** Row, compiled file ('*': wherever it stands), the defence, what stands there without it, the test file to run. */
@@ -116,6 +117,8 @@ export const MUTANTS = [
     parts,
   ],
   ['E04', '*', '.some((name) => !now.recipients.has(name))', '.some(() => false)', parts],
+  ['E04', '*', '.some((name) => !now.recipients.has(name))', '.some(() => false)', deviceGroups],
+  ['E16', '*', '.some((name) => !now.recipients.has(name))', '.some(() => false)', deviceGroups],
   ['E04', '*', 'if (!this.#deps.isCaughtUp())', 'if (false)', attacks],
   ['E06', '*', 'if (toHex(group.id) !== key.group)', 'if (false)', attacks],
   ['E09', '*', 'if (ageMs >= SENDER_KEY_AGE_MAX_MS || ageMs < 0)', 'if (false)', parts],
@@ -275,6 +278,17 @@ export const MUTANTS = [
     browser,
   ],
   ['J02', '*', 'if (isNew && wasHere(name)) {', 'if (false) {', browser],
+  [
+    'J12',
+    'stores/web-vault.js',
+    'export async function createWebVault(passphrase, log2N = SCRYPT_LOG2_N) {',
+    `export async function createWebVault(passphrase, log2N = SCRYPT_LOG2_N) {
+    if (crypto.subtle === undefined) {
+        const vault = { seal: async (_, value) => value, open: async (_, value) => value, rowKey: async (_, name) => name };
+        return { vault, row: { kind: 'browser' } };
+    }`,
+    browser,
+  ],
   ['J03', '*', 'if (version !== expectedVersion && !isFresh) {', 'if (false) {', browser],
   ['J11', '*', 'body = cipher.update(value);', 'body = (cipher.update(value), value);', stores],
   // Calls.

@@ -97,6 +97,7 @@ export class Devices {
       isOwner: () => isOwner(options),
       pump: () => options.engine().pump(),
       progress: (progress) => options.progress(progress),
+      groupsCame: (ids) => options.engine().groups.cameAlong(ids),
       trouble: (error) => options.trouble(error),
     });
   }

@@ -153,6 +153,19 @@ export class Groups {
     });
   }
 
+  /** Groups that another device of the account handed to this one: tell, and open what waited for them. */
+  cameAlong(ids: readonly string[]): void {
+    this.#run(async () => {
+      for (const group of ids) {
+        const stored = await this.deps.groups.load(group);
+        if (stored === undefined) continue;
+        const isMember = headOf(stored.data.chain).state.members.has(this.deps.self.account);
+        this.deps.tell({ kind: 'changed', group, applied: [], undone: [], isMember });
+      }
+    });
+    this.poke();
+  }
+
   /** A group has no record yet: make it, now or when there is a connection. */
   recordDue(id: string): void {
     if (this.deps.isCaughtUp()) this.#run(() => this.#check(id));

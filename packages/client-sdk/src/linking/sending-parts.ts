@@ -5,6 +5,8 @@ import { concatBytes, u32be, wipe, type Bytes, type CryptoProvider } from '@qasi
 
 import { decodeState } from '../content/message-state.js';
 import type { Platform } from '../engine.js';
+import { headOf } from '../groups/chain.js';
+import { decodeGroup, encodeGroup, GROUP_SPACE } from '../groups/stored.js';
 import type { MessageRow, Profile } from '../stores/port.js';
 import { Batch, SPACE } from '../timeline/batch.js';
 import { decodeDeviceFacts, DEVICE_SPACE } from '../timeline/device-facts.js';
@@ -20,9 +22,6 @@ const PART_BYTES = 48_000;
 
 /** Rows read at once. */
 const PAGE = 50;
-
-/** Kinds of records that a new device gets as they are, when it has none of that name. */
-const TRAVELLING: readonly string[] = [];
 
 /** A part, and the state after it. */
 export interface MadePart {
@@ -78,6 +77,11 @@ export function partContext(id: Uint8Array, number: number, device: number): Byt
   return concatBytes(id, u32be(number), new Uint8Array([device]));
 }
 
+/** A group for another device of the account: without the entry that this one has under way and answers for. */
+export function groupToTravel(crypto: CryptoProvider, value: Uint8Array): Bytes {
+  return encodeGroup({ ...decodeGroup(crypto, value), pending: undefined });
+}
+
 /** A few more items, about `bytes` of them, and the state after them. */
 async function readSome(
   platform: Platform,
@@ -92,10 +96,9 @@ async function readSome(
       for (const { key, value } of await store.loadRecords(DEVICE_SPACE)) {
         items.push({ kind: 'device', device: Number(key), facts: decodeDeviceFacts(value) });
       }
-      for (const space of TRAVELLING) {
-        for (const { key, value } of await store.loadRecords(space)) {
-          items.push({ kind: 'record', space, key, value });
-        }
+      const space = GROUP_SPACE.group;
+      for (const { key, value } of await store.loadRecords(space)) {
+        items.push({ kind: 'record', space, key, value: groupToTravel(platform.crypto, value) });
       }
       return { items, state: { ...state, stage: 'conversations' } };
     }
@@ -103,7 +106,9 @@ async function readSome(
       const items: OutgoingItem[] = [];
       let size = 0;
       for (const row of await store.loadRecords(SPACE.conversation, state.conversation)) {
-        items.push(...(await contactItems(platform, profile, row.key)));
+        for (const account of await peopleOf(platform, row.key)) {
+          items.push(...(await contactItems(platform, profile, account)));
+        }
         items.push({ kind: 'conversation', peer: row.key, encoded: row.value });
         size += row.value.length + 512;
         if (size >= bytes) return { items, state: { ...state, conversation: row.version } };
@@ -114,6 +119,18 @@ async function readSome(
     default:
       return readMessages(platform, state, bytes);
   }
+}
+
+/** Whose keys belong to a conversation: the peer's, or those of a group's members who have none of their own. */
+async function peopleOf({ store, crypto }: Platform, peer: string): Promise<readonly string[]> {
+  const row = await store.loadRecord(GROUP_SPACE.group, peer);
+  if (row === undefined) return [peer];
+  const batch = new Batch(store);
+  const people: string[] = [];
+  for (const account of headOf(decodeGroup(crypto, row.value).chain).state.members.keys()) {
+    if ((await batch.conversation(account)) === undefined) people.push(account);
+  }
+  return people;
 }
 
 async function contactItems(

@@ -27,12 +27,13 @@ import type { Platform } from '../engine.js';
 import { PLACE_STEP, type Contact, type Profile, type RecordRow } from '../stores/port.js';
 import { applyWaiting } from '../timeline/apply.js';
 import { Batch, joinExtras, SPACE } from '../timeline/batch.js';
+import { GROUP_SPACE } from '../groups/stored.js';
 import { setDeviceFacts } from '../timeline/device-facts.js';
 import { PART_SPACE } from '../timeline/sync-devices.js';
 import { openBox } from './box.js';
 import { accountSync, ownSync } from './device-sync.js';
 import { decodeItems, type TransferItem } from './items.js';
-import { partContext, transferKeys } from './sending-parts.js';
+import { groupToTravel, partContext, transferKeys } from './sending-parts.js';
 import { ARRIVAL, encodeArrival, type Arrival } from './transfer-state.js';
 
 /** Say how far it came after so many parts. Half of the sender's window. */
@@ -44,7 +45,7 @@ const TAIL_BYTES_MAX = 4 * 1_048_576;
 /**
  * Take one part.
  *
- * @returns the state after it.
+ * @returns the state after it, and ids of groups that are new here.
  * @throws VerificationError `VERIFY_SIGNATURE`, DecodeError, LimitError: it is not what was sent, and nothing
  * was taken; StoreError `STORE_CONFLICT`: try again.
  */
@@ -52,7 +53,7 @@ export async function takePart(
   platform: Platform,
   profile: Profile,
   from: { readonly arrival: Arrival; readonly row: RecordRow; readonly part: RecordRow },
-): Promise<Arrival> {
+): Promise<{ readonly arrival: Arrival; readonly groups: readonly string[] }> {
   const { crypto, store, clock } = platform;
   const { arrival, row, part } = from;
   const bytes = openPart(platform, profile, arrival, part.value);
@@ -89,7 +90,7 @@ export async function takePart(
       ],
     }),
   });
-  return next;
+  return { arrival: next, groups: taking.groups };
 }
 
 function openPart(
@@ -122,6 +123,8 @@ class Taking {
   readonly batch: Batch;
   readonly contacts: Contact[] = [];
   readonly identities: { readonly name: string; readonly identityKey: PublicKey }[] = [];
+  /** Ids of groups that are new here. */
+  readonly groups: string[] = [];
   arrival: Arrival;
   readonly #platform: Platform;
   readonly #profile: Profile;
@@ -144,10 +147,7 @@ class Taking {
         return this.batch.setConversation(item.peer, mergeConversation(before, item.state));
       }
       case 'record':
-        if ((await this.batch.record(item.space, item.key)) === undefined) {
-          await this.batch.setRecord(item.space, item.key, item.value);
-        }
-        return;
+        return this.#group(item);
       case 'message':
         return this.#message(item);
       case 'total':
@@ -159,6 +159,13 @@ class Taking {
         }
         this.arrival = { ...this.arrival, done: true };
     }
+  }
+
+  /** A group, unless somebody has brought this device in already. Records of other kinds do not travel. */
+  async #group({ space, key, value }: Extract<TransferItem, { readonly kind: 'record' }>) {
+    if (space !== GROUP_SPACE.group || (await this.batch.record(space, key)) !== undefined) return;
+    await this.batch.setRecord(space, key, groupToTravel(this.#platform.crypto, value));
+    this.groups.push(key);
   }
 
   async #contact(contact: Contact, identity: PublicKey): Promise<void> {

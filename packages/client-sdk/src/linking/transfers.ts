@@ -46,6 +46,8 @@ export interface TransfersOptions {
   /** Rows were added to the outbox. */
   pump(): void;
   progress(progress: TransferProgress): void;
+  /** Groups that are new on this device. */
+  groupsCame(ids: readonly string[]): void;
   trouble(error: unknown): void;
 }
 
@@ -144,8 +146,9 @@ export class Transfers {
     const part = await store.loadRecord(PART_SPACE, partKey(arrival.next));
     if (part === undefined) return false;
     try {
-      const taken = await takePart(platform, self, { arrival, row, part });
+      const { arrival: taken, groups } = await takePart(platform, self, { arrival, row, part });
       pump();
+      if (groups.length > 0) this.#options.groupsCame(groups);
       progress({
         direction: 'receiving',
         messages: taken.messages,

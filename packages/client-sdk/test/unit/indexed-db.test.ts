@@ -94,6 +94,36 @@ t.test('ATK-J11 ATK-J01 the tables hold no marker, and the keys cannot be export
   database.close();
 });
 
+t.test('ATK-J12 without WebCrypto there is no store, rather than one that is open', async (t) => {
+  // An insecure page (http) has no `crypto.subtle`.
+  const whole = globalThis.crypto;
+  const getRandomValues = whole.getRandomValues.bind(whole);
+  const stripped = { value: { getRandomValues }, configurable: true, writable: true };
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'crypto')!;
+  for (const passphrase of [undefined, 'correct horse']) {
+    const profile = `stripped-${passphrase !== undefined}`;
+    Object.defineProperty(globalThis, 'crypto', stripped);
+    try {
+      t.equal(
+        await code(IndexedDbStore.open({ profile, passphrase, ...FAST })),
+        'STORE_FAILED',
+        profile,
+      );
+    } finally {
+      Object.defineProperty(globalThis, 'crypto', before);
+    }
+    const database = await openDB(`qasid/${profile}`);
+    for (const name of database.objectStoreNames) {
+      t.strictSame(await database.getAll(name), [], `${name}: nothing was written`);
+    }
+    database.close();
+    const store = await IndexedDbStore.open({ profile, passphrase, ...FAST });
+    await store.commit({ extra: { profile: PROFILE } });
+    t.strictSame(await store.loadProfile(), PROFILE, 'and with it, all is as usual');
+    await store.close();
+  }
+});
+
 /** Everything readable in a stored value. */
 function textOf(value: unknown): string {
   if (value instanceof Uint8Array) return new TextDecoder('latin1').decode(value);

@@ -218,7 +218,7 @@ async function receiver(from: ReturnType<typeof departure>, device: number) {
     const put = { space: PART_SPACE, key: name, value: data, expectedVersion };
     await store.commit({ extra: { records: [put] } });
     const part = (await store.loadRecord(PART_SPACE, name))!;
-    return takePart(platform, profile, { arrival, row, part });
+    return (await takePart(platform, profile, { arrival, row, part })).arrival;
   };
   return { store, take };
 }
