@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { browserPart } from './sdk/browser-part.js';
 import { chatPart } from './sdk/chat-part.js';
 import { groupPart } from './sdk/group-part.js';
 import { historyPart } from './sdk/history-part.js';
@@ -37,6 +38,7 @@ const PARTS: Readonly<Record<string, (say: (line: string) => void) => Promise<Pa
   chat: (say) => chatPart(how, say),
   group: (say) => groupPart(how, say),
   history: (say) => historyPart(how, say),
+  browser: (say) => browserPart(how, say),
 };
 
 const wanted = flags.parts?.split(',') ?? Object.keys(PARTS);
