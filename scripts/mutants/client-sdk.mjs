@@ -289,7 +289,9 @@ export const MUTANTS = [
     }`,
     browser,
   ],
-  ['J03', '*', 'if (version !== expectedVersion && !isFresh) {', 'if (false) {', browser],
+  ['C09', '*', 'if (version !== expectedVersion && !isFresh) {', 'if (false) {', browser],
+  ['J03', '*', 'this.#channel.onmessage = () => this.#notify();', '', browser],
+  ['J03', '*', '/connection`,', '/connection/` + Math.random(),', browser],
   ['J11', '*', 'body = cipher.update(value);', 'body = (cipher.update(value), value);', stores],
   // Calls.
   [
