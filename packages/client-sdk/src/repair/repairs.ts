@@ -171,7 +171,7 @@ export class Repairs {
     const renews = isDue && request.ratchetKey !== undefined && names(request.ratchetKey);
     if (renews) await operations.archiveSession(remote);
     const contact = await store.loadContact(from.account);
-    const sent = await findSent(store, self.account, from, request.failed);
+    const sent = await findSent({ store, crypto }, self.account, from, request.failed);
     const outboxAdded: Omit<OutboxRow, 'id'>[] = [];
     const records: RecordChange[] = [];
     for (const id of request.failed) {

@@ -3,12 +3,24 @@
  *
  * A message is kept by reference: what is deleted or has disappeared from the history cannot be sent again.
  */
-import { concatBytes, copyBytes, fromHex, ProtoWriter, toHex, type Bytes } from '@qasid/protocol';
+import {
+  concatBytes,
+  copyBytes,
+  DecodeError,
+  fromHex,
+  ProtoWriter,
+  toHex,
+  type Bytes,
+  type CryptoProvider,
+} from '@qasid/protocol';
 
 import { decodeContent, withoutLink, type Content } from '../content/index.js';
 import { Fields } from '../content/fields.js';
 import type { ClientExtra, ClientStore, OutboxRow, RecordChange } from '../stores/port.js';
+import { copyContent } from '../sealing.js';
+import { isShown } from '../timeline/apply.js';
 import { SPACE } from '../timeline/batch.js';
+import { idText } from '../timeline/ids.js';
 
 /** How long something can be asked for again. */
 export const SENT_KEPT_MS: number = 24 * 60 * 60_000;
@@ -24,33 +36,62 @@ interface SentRow {
   /** The whole content; or with a message, the link alone. */
   readonly bytes: Uint8Array;
   readonly isMessage: boolean;
+  /** Of a copy for our own devices: the conversation it belongs to. */
+  readonly peer: string | undefined;
 }
 
 /** What is stored when the relay has a row. */
 export function logSent(row: OutboxRow, nowMs: number): ClientExtra {
-  const { account, parts, kind, messageId } = row;
+  const { account, parts, messageId } = row;
   if (account === undefined || parts === undefined || parts.length === 0) return {};
-  if (kind !== 'message' && kind !== 'change') return {};
-  let content: Content;
-  try {
-    content = decodeContent(row.content);
-  } catch {
-    return {};
-  }
+  const said = saidBy(row);
+  if (said === undefined) return {};
+  const { content, bytes, peer, isMessage } = said;
   // What was edited may be deleted, and must not live on here.
   if (content.body.kind === 'edit' || content.link === undefined) return {};
   // What has a timer must be gone in time, and only its message is.
-  if (kind === 'change' && (content.timer?.seconds ?? 0) > 0) return {};
-  const core = withoutLink(row.content, content);
+  if (!isMessage && (content.timer?.seconds ?? 0) > 0) return {};
+  const core = withoutLink(bytes, content);
   const writer = new ProtoWriter(256).text(1, account).uint64(2, nowMs);
   for (const { device, clientId } of parts) {
     writer.bytes(3, concatBytes(new Uint8Array([device]), clientId));
   }
-  const isMessage = kind === 'message';
-  writer.bytes(4, isMessage ? row.content.subarray(core.length) : row.content).bool(5, isMessage);
+  writer.bytes(4, isMessage ? bytes.subarray(core.length) : row.content).bool(5, isMessage);
+  if (peer !== undefined) writer.text(6, peer);
   const key = `${messageId}/${row.id}`;
   const record = { space: SPACE.sent, key, value: writer.finish(), expectedVersion: 0 };
   return { records: [record] };
+}
+
+/** What a row says, where it can be asked for again: to others, or to our own other devices about what others got. */
+function saidBy(row: OutboxRow):
+  | {
+      readonly content: Content;
+      readonly bytes: Bytes;
+      /** Whom a copy says that it went to. */
+      readonly peer: string | undefined;
+      readonly isMessage: boolean;
+    }
+  | undefined {
+  try {
+    const content = decodeContent(row.content);
+    const { kind } = row;
+    if (kind === 'message' || kind === 'change') {
+      return { content, bytes: row.content, peer: undefined, isMessage: kind === 'message' };
+    }
+    if (kind !== 'sync' || content.body.kind !== 'sent') return undefined;
+    const bytes = content.body.content;
+    const copied = decodeContent(bytes);
+    return {
+      content: copied,
+      bytes,
+      peer: idText(content.body.account),
+      isMessage: isShown(copied),
+    };
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
 }
 
 /** A content that can be sent again, once: the record that says so goes with it. */
@@ -61,7 +102,7 @@ export interface SentAgain {
 
 /** The contents that went to a device of `account` under these client ids, by client id as hex. */
 export async function findSent(
-  store: ClientStore,
+  { store, crypto }: { readonly store: ClientStore; readonly crypto: CryptoProvider },
   self: string,
   to: { readonly account: string; readonly device: number },
   clientIds: readonly Bytes[],
@@ -73,7 +114,12 @@ export async function findSent(
     if (row.account !== to.account) continue;
     const id = row.ids.find((one) => one[0] === to.device && wanted.has(toHex(one.subarray(1))));
     if (id === undefined) continue;
-    const content = await contentOf(store, self, record.key, row);
+    const message = await contentOf(store, self, record.key, row);
+    const copyOf = row.isMessage ? row.peer : undefined;
+    const content =
+      message === undefined || copyOf === undefined
+        ? message
+        : copyContent(crypto, copyOf, message, row.atMs);
     if (content === undefined) continue;
     const { key, version } = record;
     const gone = { space: SPACE.sent, key, value: undefined, expectedVersion: version };
@@ -103,17 +149,24 @@ async function contentOf(
   store: ClientStore,
   self: string,
   key: string,
-  { account, bytes, isMessage }: SentRow,
+  { account, peer = account, bytes, isMessage }: SentRow,
 ): Promise<Bytes | undefined> {
   if (!isMessage) return copyBytes(bytes);
   const [id = ''] = key.split('/');
   if (fromHex(id) === undefined) return undefined;
-  const message = await store.loadMessage(account, self, id);
+  const message = await store.loadMessage(peer, self, id);
   return message?.raw && concatBytes(message.raw, bytes);
 }
 
 function decodeSent(encoded: Uint8Array): SentRow {
-  const types = { 1: 'bytes', 2: 'number', 3: 'bytes', 4: 'bytes', 5: 'number' } as const;
+  const types = {
+    1: 'bytes',
+    2: 'number',
+    3: 'bytes',
+    4: 'bytes',
+    5: 'number',
+    6: 'bytes',
+  } as const;
   const fields = new Fields(encoded, types, { 3: PARTS_MAX });
   return {
     account: fields.optionalText(1, 64) ?? '',
@@ -121,5 +174,6 @@ function decodeSent(encoded: Uint8Array): SentRow {
     ids: fields.views(3),
     bytes: fields.bytes(4, 0, CONTENT_BYTES_MAX),
     isMessage: fields.flag(5),
+    peer: fields.optionalText(6, 64),
   };
 }
