@@ -18,6 +18,11 @@ const PEER = 'libsignal';
 const SIZE: ChatSize = { rounds: 5, talk: 200, stream: 500, catchUp: 500 };
 const QUICK: ChatSize = { rounds: 2, talk: 60, stream: 150, catchUp: 150 };
 
+/** Below the plots. */
+const CHART_NOTES = [
+  'Medians of alternating rounds, whiskers are the range. Longer is better. ×: to libsignal-client.',
+];
+
 /** Run them. */
 export async function chatPart(
   how: { readonly isQuick: boolean; readonly rounds?: number; readonly variants?: string },
@@ -30,7 +35,7 @@ export async function chatPart(
   const results = await compareChats(size, variants, say);
   const notes = [
     `Medians of ${size.rounds} alternating rounds, in brackets the lowest and highest; one round before them warms up. 100 bytes of text.`,
-    'Each person is a process with a SQLite file, the relay is another one (in-thread, every confirmation forced to disk). Ratios are against libsignal-client, round by round.',
+    'Each person is a process with a SQLite file, the relay is another one (in-thread, every confirmation forced to disk). Ratios are to libsignal-client, round by round.',
   ];
   return {
     key: 'chat',
@@ -40,12 +45,12 @@ export async function chatPart(
       'sdk-rate': drawChart(
         'Messages per second, end to end',
         panels(results, variants, ({ perSecond }) => 1e6 / perSecond),
-        notes,
+        CHART_NOTES,
       ),
       'sdk-cpu': drawChart(
         'Messages per second of processor time, both people together',
         panels(results, variants, ({ senderUs, receiverUs }) => senderUs + receiverUs),
-        notes,
+        CHART_NOTES,
       ),
     },
     notes,
@@ -90,13 +95,13 @@ function tableOf(
     head: [
       '',
       'messages/s',
-      'ratio',
+      'to libsignal-client',
       'p50 / p99 ms',
       'durable at sender/s',
       'CPU µs sender',
       'receiver',
       'relay',
-      'CPU ratio',
+      'CPU to libsignal-client',
     ],
     rows,
   };

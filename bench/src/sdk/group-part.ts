@@ -150,7 +150,7 @@ function part(samples: readonly GroupSample[], messages: number): Part {
     short(relayUs / 1000),
     short(sentBytes / 1024),
     peer === undefined ? '–' : short(peer.cpuUs / 1000),
-    peer === undefined ? '–' : times(peer.cpuUs / senderUs),
+    peer === undefined ? '–' : times(senderUs / peer.cpuUs),
     peer === undefined ? '–' : short(peer.bytes / 1024),
   ];
   const head = [
@@ -160,7 +160,7 @@ function part(samples: readonly GroupSample[], messages: number): Part {
     'relay',
     'KiB up',
     'libsignal-client: CPU ms',
-    'ratio',
+    'SDK to it',
     'KiB',
   ];
   const cpuOf = (of: (sample: GroupSample) => number) =>
@@ -203,11 +203,11 @@ function part(samples: readonly GroupSample[], messages: number): Part {
           { name: 'SDK, first message', points: cpuOf(({ first }) => first.senderUs) },
           { name: 'SDK, messages after it', points: cpuOf(({ next }) => next.senderUs) },
           {
-            name: 'libsignal-client, first, cryptography alone',
+            name: 'libsignal-client, first, no disk or relay',
             points: cpuOf(({ peerFirst }) => peerFirst.cpuUs),
           },
           {
-            name: 'libsignal-client, after it, cryptography alone',
+            name: 'libsignal-client, after it, the same',
             points: cpuOf(({ peerNext }) => peerNext.cpuUs),
           },
         ],

@@ -76,7 +76,7 @@ export async function historyPart(
       const sample: HistorySample = {
         ...middle(costs),
         ...{ kind: key, messages, filledPerSecond, storeMs: median(singles) },
-        fileBytes: statSync(growing.file).size,
+        fileBytes: sizeOf(growing.file) + sizeOf(`${growing.file}-wal`),
       };
       samples.push(sample);
       say(`${key} ${messages}: ${JSON.stringify(sample)}`);
@@ -113,6 +113,10 @@ async function start(options: HistoryOptions): Promise<HistoryCost> {
   const argv = ['--expose-gc', MAIN, JSON.stringify(options)];
   const { stdout } = await promisify(execFile)(process.execPath, argv, { timeout: 120_000 });
   return JSON.parse(stdout) as HistoryCost;
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function middle(costs: readonly HistoryCost[]): HistoryCost {
