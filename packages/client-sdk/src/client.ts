@@ -27,6 +27,7 @@ import { Expiry } from './expiry.js';
 import { Feed } from './feed.js';
 import type { Group } from './groups/group.js';
 import * as groups from './groups/open-group.js';
+import { isGroupId } from './groups/store.js';
 import { History } from './history.js';
 import { closedError } from './link.js';
 import { relayOf, type LinkOptions } from './linking/join-account.js';
@@ -249,11 +250,14 @@ export class QasidClient implements AsyncDisposable {
   }
 
   /**
-   * The conversation with somebody, by user name or account id. Asks the relay when the name is not known.
+   * The conversation with somebody, by user name or account id; with a group by its id, so that `Message.peer` always
+   * gives the conversation of a message. Asks the relay when the name is not known.
    *
-   * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; NetworkError.
+   * @throws AccountError `ACCOUNT_UNKNOWN`, `ACCOUNT_NAME_INVALID`, `ACCOUNT_NOT_REGISTERED`; GroupError
+   * `GROUP_UNKNOWN`; NetworkError.
    */
   async conversation(who: string): Promise<Conversation> {
+    if (isGroupId(who)) return this.group(who);
     return new Conversation(chatsOf(this.#people), await findContact(this.#people, who));
   }
 

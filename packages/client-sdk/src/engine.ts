@@ -120,7 +120,10 @@ export class Engine {
   /** As the relay said last. */
   #relayEpoch = 0;
   #relayAheadMs = 0;
+  /** The relay has nothing more that waited. */
   #caughtUp = false;
+  /** And it can be read here. */
+  #allStored = false;
   #othersOwn = false;
   readonly #catchUp = new Set<() => void>();
 
@@ -310,7 +313,7 @@ export class Engine {
       };
       const look = (): void => {
         if (this.#stopped) finish(false);
-        else if (this.#caughtUp || this.#othersOwn) finish(true);
+        else if (this.#allStored || this.#othersOwn) finish(true);
       };
       this.#catchUp.add(look);
       look();
@@ -378,6 +381,7 @@ export class Engine {
       void this.recheckHeld();
     } else {
       this.#caughtUp = false;
+      this.#allStored = false;
       this.#inbox.reset();
       this.#upkeepTimer?.cancel();
     }
@@ -406,9 +410,13 @@ export class Engine {
     await this.#inbox.settled();
     if (this.link.status !== 'open') return;
     this.#caughtUp = true;
-    this.#lookCaughtUp();
     this.groups.caughtUp();
     this.#outbox.hurry();
+    // A message of a group may have come before the welcome or the key that opens it.
+    await this.groups.settled();
+    if (!this.#caughtUp) return;
+    this.#allStored = true;
+    this.#lookCaughtUp();
   }
 
   /** Rows held because the relay showed another key, while it now shows the trusted one again: let them go. */

@@ -315,3 +315,16 @@ async function required(deps: GroupDeps, id: string): Promise<StoredGroup> {
   if (stored === undefined) throw new GroupError('GROUP_UNKNOWN', 'no such group here');
   return stored;
 }
+
+/** Changes of an undone entry that others did not make meanwhile. */
+export function stillWanted(
+  members: ReadonlyMap<string, unknown>,
+  changes: readonly GroupChange[],
+): readonly GroupChange[] | undefined {
+  const left = changes.filter((change) => {
+    if (change.kind === 'add') return !members.has(change.account);
+    if (change.kind === 'remove' || change.kind === 'role') return members.has(change.account);
+    return true;
+  });
+  return left.length === 0 ? undefined : left;
+}

@@ -19,8 +19,15 @@ import { AccountError, GroupError, NetworkError } from '../errors.js';
 import type { OutboxRow, RecordChange, RecordRow } from '../stores/port.js';
 import { Batch } from '../timeline/batch.js';
 import type { Entry } from '../timeline/types.js';
+import { Turns } from '../turns.js';
 import { headOf } from './chain.js';
-import { changeGroup, readRecord, settlePending, type MakeChanges } from './changing.js';
+import {
+  changeGroup,
+  readRecord,
+  settlePending,
+  stillWanted,
+  type MakeChanges,
+} from './changing.js';
 import { answerWant, takeDistribution, type Sender } from './distributions.js';
 import type { GroupChange } from './entry.js';
 import type { GroupChanged, GroupEvent } from './events.js';
@@ -63,6 +70,8 @@ type Fate = 'done' | 'strange';
 export class Groups {
   readonly deps: GroupDeps;
   readonly #fanOut: FanOut;
+  /** An entry stored and not yet in the record, another task would take for left over. */
+  readonly #turns = new Turns();
   readonly #timers = new Map<string, Timer>();
   /** When somebody was last answered, by who and what. In memory: it bounds work, not truth. */
   readonly #answered = new Map<string, number>();
@@ -109,7 +118,7 @@ export class Groups {
 
   /** Change a group. Throws as `changeGroup`. */
   change(id: string, make: MakeChanges): ReturnType<typeof changeGroup> {
-    return changeGroup(this.deps, id, make);
+    return this.#turns.take(id, () => changeGroup(this.deps, id, make));
   }
 
   /**
@@ -166,6 +175,11 @@ export class Groups {
     this.poke();
   }
 
+  /** Resolve when the signals that are here are dealt with, and what waited for them is stored. */
+  async settled(): Promise<void> {
+    while (this.#draining !== undefined) await this.#draining;
+  }
+
   /** A group has no record yet: make it, now or when there is a connection. */
   recordDue(id: string): void {
     if (this.deps.isCaughtUp()) this.#run(() => this.#check(id));
@@ -180,10 +194,11 @@ export class Groups {
   }
 
   async #check(id: string): Promise<void> {
-    await settlePending(this.deps, id);
-    const stored = await this.deps.groups.load(id);
-    if (stored === undefined) return;
-    await readRecord(this.deps, id);
+    if ((await this.deps.groups.load(id)) === undefined) return;
+    await this.#turns.take(id, async () => {
+      await settlePending(this.deps, id);
+      await readRecord(this.deps, id);
+    });
     this.#renewLater(id);
   }
 
@@ -482,17 +497,4 @@ const ANSWERED_MAX = 4_096;
 
 function joining(account: string): GroupChange {
   return { kind: 'add', account, role: 'member', byLink: true };
-}
-
-/** Changes of an undone entry that others did not make meanwhile. */
-function stillWanted(
-  members: ReadonlyMap<string, unknown>,
-  changes: readonly GroupChange[],
-): readonly GroupChange[] | undefined {
-  const left = changes.filter((change) => {
-    if (change.kind === 'add') return !members.has(change.account);
-    if (change.kind === 'remove' || change.kind === 'role') return members.has(change.account);
-    return true;
-  });
-  return left.length === 0 ? undefined : left;
 }
