@@ -11,7 +11,9 @@ import { codeOf } from './explain.js';
 import { STDOUT, type Output } from './output.js';
 import { profileNamed } from './profile.js';
 import type { RegisterOptions } from './commands/register.js';
+import type { SendOptions } from './commands/send.js';
 import { addDeviceCommands } from './device-args.js';
+import { addGroupCommands } from './group-args.js';
 import { addRelayCommands } from './relay-args.js';
 
 /** Options every command takes, before or after its name. */
@@ -85,9 +87,10 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
     .showSuggestionAfterError(false)
     .addHelpText('after', HELP);
 
-  const relay = addRelayCommands(program, context, finish);
-  const device = addDeviceCommands(program, context, finish);
+  const help = new Command('help').argument('[command]').description('display help for command');
+  program.addHelpCommand(help.helpGroup('Servers and tools:'));
 
+  program.commandsGroup('Messages:');
   program
     .command('register')
     .description('make an identity for this profile and publish it at a relay')
@@ -101,24 +104,16 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await register(context(), username, options));
     });
 
-  program
-    .command('send')
-    .description('send a text message; done when the relay has stored it')
-    .argument('<to>', 'username of the recipient')
-    .argument('[text]', 'the message; without it, or with -, it is read from stdin')
-    .option('--lines', 'every line of stdin is a message of its own')
-    .option('--queue', 'do not wait for the relay: the next send or receive delivers it')
-    .option('--file <path>', 'send a file, with the text as its caption; may be repeated', listed)
-    .action(
-      async (
-        to: string,
-        text: string | undefined,
-        options: { lines?: boolean; queue?: boolean; file?: readonly string[] },
-      ) => {
-        const { send } = await import('./commands/send.js');
-        finish(await send(context(), to, text, options));
-      },
-    );
+  withSendOptions(
+    program
+      .command('send')
+      .description('send a message; done when the relay has stored it')
+      .argument('<to>', 'username of the recipient')
+      .argument('[text]', 'the message; without it, or with -, it is read from stdin'),
+  ).action(async (to: string, text: string | undefined, options: SendOptions) => {
+    const { send } = await import('./commands/send.js');
+    finish(await send(context(), to, text, options));
+  });
 
   program
     .command('receive')
@@ -149,16 +144,9 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await save(context(), message, folder));
     });
 
-  const vectors = program.command('vectors').description('test vectors of the protocol');
-  vectors
-    .command('verify')
-    .description('run every test vector of a folder')
-    .argument('[dir]', 'folder with the vectors', 'test-vectors')
-    .action(async (folder: string) => {
-      const { vectorsVerify } = await import('./commands/vectors-verify.js');
-      finish(await vectorsVerify(context(), folder));
-    });
+  const group = addGroupCommands(program, context, finish, withSendOptions);
 
+  program.commandsGroup('You and others:');
   program
     .command('safety-number')
     .description('the number two people compare to be sure nobody is in between')
@@ -179,6 +167,7 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await trust(context(), who));
     });
 
+  const device = addDeviceCommands(program, context, finish);
   program
     .command('status')
     .description('who this profile is, and what waits to be sent or shown')
@@ -187,6 +176,8 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await status(context()));
     });
 
+  program.commandsGroup('Servers and tools:');
+  const relay = addRelayCommands(program, context, finish);
   program
     .command('demo')
     .description('a private relay, two people and a message each way')
@@ -197,8 +188,19 @@ function programOf(stop: AbortSignal, output: Output, finish: (code: ExitCode) =
       finish(await demo(context(), { once: options.once === true, data: options.data }));
     });
 
+  const vectors = program.command('vectors').description('test vectors of the protocol');
+  vectors
+    .command('verify')
+    .description('run every test vector of a folder')
+    .argument('[dir]', 'folder with the vectors', 'test-vectors')
+    .action(async (folder: string) => {
+      const { vectorsVerify } = await import('./commands/vectors-verify.js');
+      finish(await vectorsVerify(context(), folder));
+    });
+
   const ofRelay = relay.commands.flatMap((command) => [command, ...command.commands]);
-  for (const command of [program, ...ofRelay, ...device.commands, ...program.commands]) {
+  const below = [...ofRelay, ...device.commands, ...group.commands];
+  for (const command of [program, ...below, ...program.commands]) {
     command.copyInheritedSettings(program).allowExcessArguments(false);
   }
   return program;
@@ -211,6 +213,13 @@ function writeHelp(text: string): void {
   } catch (error) {
     if (codeOf(error) !== 'EPIPE') throw error;
   }
+}
+
+function withSendOptions(command: Command): Command {
+  return command
+    .option('--lines', 'every line of stdin is a message of its own')
+    .option('--queue', 'do not wait for the relay: the next send or receive delivers it')
+    .option('--file <path>', 'send a file, with the text as its caption; may be repeated', listed);
 }
 
 function listed(text: string, before: readonly string[] = []): readonly string[] {
@@ -260,6 +269,11 @@ environment:
 
 first steps:
   qasid relay start
+  qasid --profile bob register bob --relay ws://127.0.0.1:7443
+  qasid --profile bob receive --follow
   qasid --profile alice register alice --relay ws://127.0.0.1:7443
   qasid --profile alice send bob 'salaam'
-  qasid --profile bob receive --follow`;
+  qasid --profile alice group create Ministry bob
+  qasid --profile alice group send Ministry 'first item'
+
+every command says more: qasid send --help`;

@@ -153,6 +153,35 @@ const KNOWN: Readonly<Record<string, Known>> = {
       'then: qasid trust WHO',
     ],
   },
+  GROUP_UNKNOWN: {
+    exit: EXIT.failed,
+    message: 'there is no such group',
+    hints: ['qasid group list shows them'],
+  },
+  GROUP_NOT_MEMBER: {
+    exit: EXIT.failed,
+    message: 'you are not in this group',
+    hints: ['a member can add you: qasid group add GROUP WHO'],
+  },
+  GROUP_NOT_ALLOWED: {
+    exit: EXIT.failed,
+    message: (detail) => `the group does not allow it: ${detail}`,
+    hints: ['qasid group show GROUP says who is its admin'],
+  },
+  GROUP_CONTESTED: {
+    exit: EXIT.network,
+    message: 'others keep changing the group',
+    hints: ['try again in a minute'],
+  },
+  GROUP_FORKED: {
+    exit: EXIT.notVerified,
+    message: 'members disagree about the group: nothing was sent',
+  },
+  GROUP_LINK_INVALID: {
+    exit: EXIT.usage,
+    message: 'this is no link to a group',
+    hints: ['a link looks like qasid-group:…: ask for it again'],
+  },
   LIMIT_ENVELOPE_SIZE: { exit: EXIT.failed, message: (detail) => `too long: ${detail}` },
   LIMIT_MAILBOX_FULL: {
     exit: EXIT.failed,

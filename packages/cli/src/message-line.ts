@@ -3,20 +3,25 @@
  */
 import type { Message, MessageDocument } from '@qasid/client-sdk';
 
+import { quotedTitle } from './groups.js';
 import { inertBlock, inertJson, inertLine } from './inert.js';
 
-/** A message someone sent us, without its end of line. */
-export function messageLine(message: Message, json: boolean): string {
-  if (json) return inertJson(receivedJson(message));
-  return `${senderName(message)}: ${saying(message)}`;
+/**
+ * A message someone sent us, without its end of line.
+ *
+ * @param title - Of the group it was written in.
+ */
+export function messageLine(message: Message, json: boolean, title?: string): string {
+  if (json) return inertJson(receivedJson(message, title));
+  return `${senderName(message)}${inGroup(title)}: ${saying(message)}`;
 }
 
 /** Any message of the history, with its number. */
-export function historyLine(message: Message, json: boolean): string {
+export function historyLine(message: Message, json: boolean, title?: string): string {
   if (json) {
     const { direction, status, peer, kind, edited, deleted, reactions } = message;
     const more = { direction, peer, status, kind, edited, deleted, reactions };
-    return inertJson({ ...receivedJson(message), ...more });
+    return inertJson({ ...receivedJson(message, title), ...more });
   }
   const { status, edited, deleted } = message;
   const marks = [
@@ -30,7 +35,8 @@ export function historyLine(message: Message, json: boolean): string {
     return ` [${inertLine(emoji)}${count}]`;
   });
   const text = deleted ? '' : ` ${saying(message)}`;
-  return `${message.seq}  ${senderName(message)}${mark}:${text}${reactions.join('')}`;
+  const who = `${senderName(message)}${inGroup(title)}`;
+  return `${message.seq}  ${who}${mark}:${text}${reactions.join('')}`;
 }
 
 /** What a message says, in plain text. */
@@ -50,17 +56,23 @@ function senderName(message: Message): string {
   return inertLine(message.sender.username ?? message.sender.account);
 }
 
+/** Behind the sender, so that a title never stands where a name does. */
+function inGroup(title: string | undefined): string {
+  return title === undefined ? '' : ` in ${quotedTitle(title)}`;
+}
+
 function fileJson({ name, mediaType, size }: MessageDocument): Readonly<Record<string, unknown>> {
   return { name, type: mediaType, size };
 }
 
-function receivedJson(message: Message): Readonly<Record<string, unknown>> {
+function receivedJson(message: Message, title?: string): Readonly<Record<string, unknown>> {
   return {
     seq: message.seq,
     id: message.id,
     from: message.sender.username ?? null,
     account: message.sender.account,
     device: message.sender.device,
+    ...(title !== undefined && { group: message.peer, title }),
     text: message.text,
     ...(message.attachments.length > 0 && { files: message.attachments.map(fileJson) }),
     sent: new Date(message.sentAtMs).toISOString(),

@@ -3,6 +3,7 @@
  */
 import { withClient, type Context } from '../context.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
+import { titleOf } from '../groups.js';
 import { historyLine } from '../message-line.js';
 
 /** Run the command. */
@@ -12,7 +13,8 @@ export async function history(
 ): Promise<ExitCode> {
   return withClient(context, async (client) => {
     for (const message of await client.history(options)) {
-      await context.output.data(historyLine(message, context.json));
+      const title = await titleOf(client, message.peer);
+      await context.output.data(historyLine(message, context.json, title));
     }
     return EXIT.done;
   });

@@ -9,6 +9,8 @@ import type { Message, QasidClient } from '@qasid/client-sdk';
 import { untilStopped, withClient, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { codeOf, explain } from '../explain.js';
+import { reportGroups } from '../group-notes.js';
+import { titleOf } from '../groups.js';
 import { messageLine } from '../message-line.js';
 import { STDOUT, writeFully } from '../output.js';
 import { outcomeOf, Shown } from '../shown.js';
@@ -43,6 +45,7 @@ export async function receive(
 /** Show what is here and what the relay has, then end. */
 async function fetchOnce(context: Context, client: QasidClient, shown: Shown): Promise<ExitCode> {
   const changed = reportOddities(context, client);
+  const groupsTold = reportGroups(context, client);
   await showStored(context, client, shown);
   const caughtUp = client.caughtUp({ timeoutMs: context.timeoutMs });
   let problem: unknown;
@@ -50,6 +53,7 @@ async function fetchOnce(context: Context, client: QasidClient, shown: Shown): P
     problem = error;
   });
   await showStored(context, client, shown);
+  await groupsTold();
   if (problem !== undefined && client.status !== 'open') {
     const seconds = context.timeoutMs / 1_000;
     throw new CliError(
@@ -69,7 +73,7 @@ async function showStored(context: Context, client: QasidClient, shown: Shown): 
     const page = await client.history({ after: shown.last, limit: PAGE });
     for (const message of page) {
       if (context.stop.aborted) return;
-      await show(context, shown, message);
+      await show(context, client, shown, message);
     }
     if (page.length < PAGE) return;
   }
@@ -79,15 +83,21 @@ async function showStored(context: Context, client: QasidClient, shown: Shown): 
 async function follow(context: Context, client: QasidClient, shown: Shown): Promise<ExitCode> {
   reportRelay(context, client);
   reportOddities(context, client);
+  reportGroups(context, client);
   const messages = client.messages({ after: shown.last });
   for (;;) {
     const next = await untilStopped(context.stop, messages.next());
     if (next === undefined || next.done === true) return EXIT.done;
-    await show(context, shown, next.value);
+    await show(context, client, shown, next.value);
   }
 }
 
-async function show(context: Context, shown: Shown, message: Message): Promise<void> {
+async function show(
+  context: Context,
+  client: QasidClient,
+  shown: Shown,
+  message: Message,
+): Promise<void> {
   if (message.direction === 'sent') return shown.pass(message.seq);
   // Taken back before anybody saw it.
   if (message.deleted) return shown.done(message.seq);
@@ -96,7 +106,8 @@ async function show(context: Context, shown: Shown, message: Message): Promise<v
     context.output.hint(`message ${message.seq} from ${who} needs a newer version of qasid`);
     return shown.done(message.seq);
   }
-  await shown.print(message.seq, `${messageLine(message, context.json)}\n`);
+  const title = await titleOf(client, message.peer);
+  await shown.print(message.seq, `${messageLine(message, context.json, title)}\n`);
 }
 
 /** A line that was being printed when the last receive was killed. */
@@ -109,7 +120,8 @@ async function settleInterrupted(
   if (intent === undefined) return;
   const [message] = await client.history({ after: intent.seq - 1, limit: 1 });
   if (message?.seq !== intent.seq) return shown.done(intent.seq);
-  const outcome = outcomeOf(intent, `${messageLine(message, context.json)}\n`);
+  const title = await titleOf(client, message.peer);
+  const outcome = outcomeOf(intent, `${messageLine(message, context.json, title)}\n`);
   switch (outcome.kind) {
     case 'shown':
       return shown.done(intent.seq);

@@ -19,7 +19,8 @@ export async function safetyNumber(
   return withClient(context, async (client) => {
     const number = await client.safetyNumber(who);
     if (context.json) {
-      await context.output.json({ who, account: number.theirs.account, digits: number.digits });
+      const { digits, verified, theirs } = number;
+      await context.output.json({ who, account: theirs.account, digits, verified });
     } else {
       for (const line of rows(number.digits)) await context.output.data(line);
     }
@@ -33,12 +34,16 @@ export async function safetyNumber(
         `compare it with ${who}; if it is right: qasid trust ${who}`,
       ]);
     }
-    if (compared === undefined) return EXIT.done;
+    if (compared === undefined) {
+      if (number.verified) context.output.note(`you have compared this number with ${who}`);
+      return EXIT.done;
+    }
     if (compared !== number.digits) {
       throw new CliError(EXIT.notVerified, `this is not the safety number you have with ${who}`, [
         'a digit may be mistyped; if not, someone may be in between: do not send anything secret',
       ]);
     }
+    await number.verify();
     context.output.note(`the safety number with ${who} is the same: nobody is in between`);
     return EXIT.done;
   });

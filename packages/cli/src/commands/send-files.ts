@@ -3,7 +3,13 @@
  */
 import { resolve } from 'node:path';
 
-import type { DocumentProgress, QasidClient, SentMessage, Upload } from '@qasid/client-sdk';
+import type {
+  Conversation,
+  DocumentProgress,
+  QasidClient,
+  SentMessage,
+  Upload,
+} from '@qasid/client-sdk';
 
 import { untilStopped, type Context } from '../context.js';
 import { CliError, EXIT } from '../exit-codes.js';
@@ -19,7 +25,7 @@ const SHOWN_FROM_BYTES = 4 * 1_048_576;
 export async function uploadFiles(
   context: Context,
   client: QasidClient,
-  to: string,
+  chat: Conversation,
   caption: string | undefined,
   paths: readonly string[],
 ): Promise<SentMessage> {
@@ -34,7 +40,7 @@ export async function uploadFiles(
   };
   const upload = await begin(
     client,
-    to,
+    chat,
     caption,
     paths.map((path) => resolve(path)),
     onProgress,
@@ -65,13 +71,12 @@ export async function uploadFiles(
 
 async function begin(
   client: QasidClient,
-  to: string,
+  chat: Conversation,
   caption: string | undefined,
   paths: readonly string[],
   onProgress: (progress: DocumentProgress) => void,
 ): Promise<Upload> {
   const { fileFromPath } = await import('@qasid/client-sdk/node');
-  const chat = await client.conversation(to);
   const before = (await client.documents.pending()).find(
     (one) =>
       one.to === chat.id &&

@@ -1,86 +1,129 @@
 /**
- * `qasid send TO [TEXT|-]`: done when the relay has stored the message durably.
+ * `qasid send TO [TEXT|-]`, `qasid group send GROUP [TEXT|-]`: done when the relay has stored the message durably.
  *
  * The encrypted message is committed to the outbox before anything leaves. Whatever happens afterwards
  * (no relay, a crash, Ctrl-C) the next `send` or `receive` of this profile delivers it, once.
  */
 import { createInterface } from 'node:readline';
 
-import type { QasidClient, SentMessage } from '@qasid/client-sdk';
+import type { Conversation, QasidClient, SentMessage } from '@qasid/client-sdk';
 
 import { within, withClient, type Context } from '../context.js';
 import { codeOf, explain } from '../explain.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
+import { groupNamed, quotedTitle } from '../groups.js';
 import { grouped } from '../message-line.js';
 
-/** Run the command. */
+/** What may be said with it. */
+export interface SendOptions {
+  readonly lines?: boolean;
+  readonly queue?: boolean;
+  readonly file?: readonly string[];
+}
+
+/** Where messages go. */
+export interface Target {
+  /** As the person named it. */
+  readonly name: string;
+  readonly send: (text: string) => Promise<SentMessage>;
+  readonly chat: () => Promise<Conversation>;
+  /** What to tell of an error. */
+  readonly explained: (error: unknown, kept: boolean) => Promise<unknown>;
+}
+
+/** Run `qasid send`. */
 export async function send(
   context: Context,
   to: string,
   text: string | undefined,
-  options: {
-    readonly lines?: boolean;
-    readonly queue?: boolean;
-    readonly file?: readonly string[];
-  },
+  options: SendOptions,
 ): Promise<ExitCode> {
-  if (options.file !== undefined) {
+  return sendTo(context, text, options, async (client) => ({
+    name: to,
+    send: (message) => client.send(to, message),
+    chat: () => client.conversation(to),
+    explained: (error, kept) => withNumbers(client, to, error, kept),
+  }));
+}
+
+/** Run `qasid group send`. */
+export async function sendToGroup(
+  context: Context,
+  named: string,
+  text: string | undefined,
+  options: SendOptions,
+): Promise<ExitCode> {
+  return sendTo(context, text, options, async (client) => {
+    const group = await groupNamed(client, named);
+    return {
+      name: quotedTitle((await group.details()).title),
+      send: (message) => group.send(message),
+      chat: async () => group,
+      explained: async (error) => error,
+    };
+  });
+}
+
+async function sendTo(
+  context: Context,
+  text: string | undefined,
+  options: SendOptions,
+  targetOf: (client: QasidClient) => Promise<Target>,
+): Promise<ExitCode> {
+  const { file } = options;
+  if (file !== undefined) {
     if (options.lines === true || options.queue === true) {
       throw new CliError(EXIT.usage, '--file goes with neither --lines nor --queue');
     }
-    return sendFiles(context, to, text, options.file);
+    const caption = text === '-' ? await readStdin() : text;
+    const { uploadFiles } = await import('./send-files.js');
+    return withClient(context, async (client) => {
+      const target = await targetOf(client);
+      const upload = async () => uploadFiles(context, client, await target.chat(), caption, file);
+      return sendOne(context, client, target, upload, false);
+    });
   }
   if (options.lines === true) {
     if (text !== undefined && text !== '-') {
       throw new CliError(EXIT.usage, '--lines reads stdin: leave the text out');
     }
-    return withClient(context, (client) => sendLines(context, client, to, options.queue === true));
+    return withClient(context, async (client) =>
+      sendLines(context, client, await targetOf(client), options.queue === true),
+    );
   }
   const message = text === undefined || text === '-' ? await readStdin() : text;
   if (message === '') throw new CliError(EXIT.usage, 'the message is empty: nothing was sent');
   return withClient(context, async (client) => {
-    let kept = false;
-    try {
-      const sent = await client.send(to, message);
-      kept = true;
-      await report(context, sent, 'queued');
-      if (options.queue === true) {
-        context.output.note(`kept for ${to}: the next send or receive delivers it`);
-        return EXIT.done;
-      }
-      await confirmed(context, client, sent);
-      await report(context, sent, 'confirmed');
-      context.output.note(`sent to ${to}`);
-      return EXIT.done;
-    } catch (error) {
-      throw await withNumbers(client, to, error, kept);
-    }
+    const target = await targetOf(client);
+    const begin = () => target.send(message);
+    return sendOne(context, client, target, begin, options.queue === true);
   });
 }
 
-/** Files, and then the message they are in. */
-async function sendFiles(
+/** One message, from `begin`, which puts it into the outbox. */
+async function sendOne(
   context: Context,
-  to: string,
-  caption: string | undefined,
-  paths: readonly string[],
+  client: QasidClient,
+  target: Target,
+  begin: () => Promise<SentMessage>,
+  queueOnly: boolean,
 ): Promise<ExitCode> {
-  const text = caption === '-' ? await readStdin() : caption;
-  const { uploadFiles } = await import('./send-files.js');
-  return withClient(context, async (client) => {
-    let kept = false;
-    try {
-      const sent = await uploadFiles(context, client, to, text, paths);
-      kept = true;
-      await report(context, sent, 'queued');
-      await confirmed(context, client, sent);
-      await report(context, sent, 'confirmed');
-      context.output.note(`sent to ${to}`);
+  let kept = false;
+  try {
+    const sent = await begin();
+    kept = true;
+    await report(context, sent, 'queued');
+    if (queueOnly) {
+      context.output.note(`kept for ${target.name}: the next send or receive delivers it`);
       return EXIT.done;
-    } catch (error) {
-      throw await withNumbers(client, to, error, kept);
     }
-  });
+    await confirmed(context, client, sent);
+    await report(context, sent, 'confirmed');
+    context.output.note(`sent to ${target.name}`);
+    return EXIT.done;
+  } catch (error) {
+    throw await target.explained(error, kept);
+  }
 }
 
 /**
@@ -112,13 +155,13 @@ async function withNumbers(
 async function sendLines(
   context: Context,
   client: QasidClient,
-  to: string,
+  target: Target,
   queueOnly: boolean,
 ): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.done;
   const waiting = new Set<Promise<void>>();
   const failed = async (error: unknown, kept: boolean): Promise<void> => {
-    const told = await withNumbers(client, to, error, kept);
+    const told = await target.explained(error, kept);
     const { message, hints, exitCode: code } = explain(told);
     context.output.error(message);
     for (const hint of hints) context.output.hint(hint);
@@ -127,13 +170,13 @@ async function sendLines(
   const lines = createInterface({ input: process.stdin, terminal: false });
   const stopped = (): void => lines.close();
   context.stop.addEventListener('abort', stopped);
-  if (process.stdin.isTTY) context.output.note(`every line goes to ${to}; Ctrl-D ends`);
+  if (process.stdin.isTTY) context.output.note(`every line goes to ${target.name}; Ctrl-D ends`);
   let number = 0;
   for await (const text of lines) {
     const line = ++number;
     if (text === '') continue;
     try {
-      const sent = await client.send(to, text);
+      const sent = await target.send(text);
       await report(context, sent, 'queued', line);
       if (queueOnly) continue;
       const done = sent.confirmed.then(
