@@ -237,8 +237,8 @@ async function deleteExpired(store: ClientStore, profile: Profile, nowMs: number
 function isDue(keys: readonly DatedKey[], publishedId: number, nowMs: number): boolean {
   const newest = keys.at(-1);
   if (newest === undefined || newest.id !== publishedId) return true;
-  // A clock that was set back makes the age negative: then the key is young.
-  return nowMs - newest.createdAtMs > ROTATE_AFTER_MS;
+  // Of a key that was made while the clock was far ahead nobody knows the age: it must not stay until then.
+  return Math.abs(nowMs - newest.createdAtMs) > ROTATE_AFTER_MS;
 }
 
 function toPublic(key: SignedPreKeyRecord | KemPreKeyRecord): {

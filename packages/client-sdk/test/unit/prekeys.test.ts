@@ -170,6 +170,25 @@ t.test('a clock set back or years ahead deletes nothing that is in use', async (
   t.strictSame([ledger.signed.length, signed], [1, []]);
 });
 
+t.test(
+  'a key that was made while the clock was years ahead is replaced like every other',
+  async (t) => {
+    const { shelf, store, clock, tend } = await workshop();
+    clock.now = START + 4_000 * DAY;
+    await tend();
+    const ahead = { signed: shelf.signedId, kem: shelf.lastResortKemId };
+    clock.now = START + 3 * DAY;
+    await tend();
+    t.not(shelf.signedId, ahead.signed);
+    t.not(shelf.lastResortKemId, ahead.kem);
+    t.ok(await store.loadSignedPreKey(ahead.signed), 'messages under way can still be opened');
+    const { signedId } = shelf;
+    clock.now = START + 4 * DAY;
+    await tend();
+    t.equal(shelf.signedId, signedId, 'once');
+  },
+);
+
 t.test('client ids are forgotten after 46 days, not before', async (t) => {
   const { store, clock, tend } = await workshop();
   const day = Math.floor(START / DAY);
