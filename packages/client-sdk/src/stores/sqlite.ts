@@ -173,53 +173,53 @@ export class SqliteStore implements ClientStore {
   }
 
   async loadMessages(query: MessageQuery): Promise<readonly MessageRow[]> {
-    return storeCall('read', () => this.#history.messages(query));
+    return this.#call('read', () => this.#history.messages(query));
   }
 
   async loadSentMessage(id: string): Promise<MessageRow | undefined> {
-    return storeCall('read', () => this.#history.sentMessage(id));
+    return this.#call('read', () => this.#history.sentMessage(id));
   }
 
   async loadMessage(peer: string, author: string, id: string): Promise<MessageRow | undefined> {
-    return storeCall('read', () => this.#history.message(peer, author, id));
+    return this.#call('read', () => this.#history.message(peer, author, id));
   }
 
   async loadConversation(query: ConversationQuery): Promise<readonly MessageRow[]> {
-    return storeCall('read', () => this.#history.conversation(query));
+    return this.#call('read', () => this.#history.conversation(query));
   }
 
   async loadChanges(query: {
     readonly after: number;
     readonly limit: number;
   }): Promise<readonly MessageRow[]> {
-    return storeCall('read', () => this.#history.changes(query));
+    return this.#call('read', () => this.#history.changes(query));
   }
 
   async loadExpiring(query: {
     readonly throughMs: number;
     readonly limit: number;
   }): Promise<readonly MessageRow[]> {
-    return storeCall('read', () => this.#history.expiring(query));
+    return this.#call('read', () => this.#history.expiring(query));
   }
 
   async searchMessages(query: SearchQuery): Promise<readonly MessageRow[]> {
-    return storeCall('read', () => this.#history.search(query));
+    return this.#call('read', () => this.#history.search(query));
   }
 
   async loadRecord(space: string, key: string): Promise<RecordRow | undefined> {
-    return storeCall('read', () => this.#history.record(space, key));
+    return this.#call('read', () => this.#history.record(space, key));
   }
 
   async loadRecords(space: string, after = 0): Promise<readonly RecordRow[]> {
-    return storeCall('read', () => this.#history.records(space, after));
+    return this.#call('read', () => this.#history.records(space, after));
   }
 
   async lastSeq(): Promise<number> {
-    return storeCall('read', () => this.#sql.last('message'));
+    return this.#call('read', () => this.#sql.last('message'));
   }
 
   async lastRevision(): Promise<number> {
-    return storeCall('read', () => this.#sql.last('revision'));
+    return this.#call('read', () => this.#sql.last('revision'));
   }
 
   async hasSeen(clientId: Uint8Array): Promise<boolean> {
@@ -239,15 +239,17 @@ export class SqliteStore implements ClientStore {
   }
 
   async commit(changes: StoreChanges<ClientExtra>): Promise<void> {
-    storeCall('commit', () => this.#writer.commit(changes));
+    this.#call('commit', () => this.#writer.commit(changes));
     this.#notify();
   }
 
   async takeRestored(): Promise<boolean> {
-    return storeCall('read', () => takeRestored(this.#database));
+    return this.#call('read', () => takeRestored(this.#database));
   }
 
   async ownConnection(): Promise<ConnectionLease | undefined> {
+    // A lock taken now would stay until the process ends.
+    this.#requireOpen();
     const unlock = lockConnection(this.#directory);
     if (unlock === undefined) return undefined;
     const lease: ConnectionLease = {
@@ -260,6 +262,7 @@ export class SqliteStore implements ClientStore {
   }
 
   watch(listener: () => void): () => void {
+    this.#requireOpen();
     this.#listeners.add(listener);
     if (this.#poll === undefined) {
       this.#dataVersion = this.#readDataVersion();
@@ -317,11 +320,21 @@ export class SqliteStore implements ClientStore {
   }
 
   #get(sql: string, parameters: readonly unknown[]): unknown {
-    return storeCall('read', () => this.#sql.get(sql, ...parameters));
+    return this.#call('read', () => this.#sql.get(sql, ...parameters));
   }
 
   #all(sql: string, parameters: readonly unknown[]): unknown[] {
-    return storeCall('read', () => this.#sql.all(sql, ...parameters));
+    return this.#call('read', () => this.#sql.all(sql, ...parameters));
+  }
+
+  #call<Result>(what: string, action: () => Result): Result {
+    this.#requireOpen();
+    return storeCall(what, action);
+  }
+
+  /** better-sqlite3 throws a TypeError of its own, without a code. */
+  #requireOpen(): void {
+    if (!this.#database.open) throw new StoreError('STORE_FAILED', 'the store was closed');
   }
 
   async #requireProfile(): Promise<Profile> {

@@ -1,11 +1,12 @@
 // What a program meets in real life: taken names, strangers, restarts, wrong clocks, several devices.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 
 import { StoreError } from '@qasid/protocol';
 import { NO_QUOTAS, startRelay, type RunningRelay } from '@qasid/relay';
 import { MemoryStore, QasidClient, type Clock } from '@qasid/client-sdk';
-import { nodeDial } from '@qasid/client-sdk/node';
+import { nodeDial, openNodeClient } from '@qasid/client-sdk/node';
 import t from 'tap';
 
 import { tempDirectory } from '../support/temp.js';
@@ -203,6 +204,47 @@ t.test('closing in the middle of a send keeps the message', async (t) => {
   t.equal((await second.pending()).length, 1);
   await second.flush({ timeoutMs: 5_000 });
   t.equal((await store.loadSentMessage(sent.id))?.status, 'confirmed');
+});
+
+t.test('closed at any moment of a send: it is in the outbox or was refused, typed', async (t) => {
+  const relay = await testRelay(t);
+  await person(t, relay, 'bob').then((bob) => bob.close());
+  const directory = join(tempDirectory(t), 'alice');
+  const open = () => openNodeClient({ relay: relay.url, directory });
+  const first = await open();
+  await first.register({ username: 'alice' });
+  await (await first.send('bob', 'first')).confirmed;
+  await first.close();
+  const accepted: string[] = [];
+  const codes = new Set<unknown>();
+  const refused = (error: unknown): void => void codes.add((error as { code?: unknown }).code);
+  for (let steps = 0; steps < 24; steps++) {
+    const alice = await open();
+    const text = `after ${steps} steps`;
+    const sending = alice.send('bob', text).then(({ confirmed, id }) => {
+      confirmed.catch(refused);
+      accepted.push(id);
+    }, refused);
+    for (let step = 0; step < steps; step++) await Promise.resolve();
+    if (steps > 16) await new Promise((resolve) => setTimeout(resolve, 4 * (steps - 16)));
+    if (steps === 23) await sending;
+    await Promise.all([alice.close(), sending]);
+    await t.rejects(alice.send('bob', 'late'), { code: 'NET_CLOSED' });
+    await t.rejects(alice.flush(), { code: 'NET_CLOSED' });
+    await t.rejects(alice.pending(), { code: /^(STORE_FAILED|NET_CLOSED)$/ });
+    await t.rejects(alice.history(), { code: /^(STORE_FAILED|NET_CLOSED)$/ });
+  }
+  t.ok(accepted.length > 0 && codes.size > 0, `${accepted.length} accepted, ${[...codes]}`);
+  for (const code of codes) t.match(code, /^(NET_CLOSED|STORE_FAILED)$/);
+  const last = await open();
+  await last.flush({ timeoutMs: 60_000 });
+  const sent = (await last.history()).filter(({ text }) => text.startsWith('after'));
+  t.strictSame(
+    sent.map(({ id, status }) => [id, status]),
+    accepted.map((id) => [id, 'confirmed']),
+    'what was accepted left, what was refused did not',
+  );
+  await last.close();
 });
 
 t.test('a full disk while messages arrive: nothing is acknowledged, nothing is lost', async (t) => {

@@ -237,3 +237,29 @@ t.test('a full disk: typed error, nothing lost, goes on when there is room', asy
   t.equal(await store.lastSeq(), written + 1, 'the refused commit used no number');
   await store.close();
 });
+
+t.test('a store that was closed: a typed error for every call, and no lock is left', async (t) => {
+  const directory = tempDirectory(t);
+  const store = await SqliteStore.open({ directory });
+  await store.commit({ extra: { profile: PROFILE } });
+  await store.close();
+  const closed = { name: 'StoreError', code: 'STORE_FAILED' };
+  const calls: Record<string, () => Promise<unknown>> = {
+    commit: () => store.commit({ extra: { messagesAdded: [messageRow('late', true)] } }),
+    loadProfile: () => store.loadProfile(),
+    loadSession: () => store.loadSession({ name: 'bob', deviceId: 1 }),
+    loadMessages: () => store.loadMessages({}),
+    lastSeq: () => store.lastSeq(),
+    outboxState: () => store.outboxState(),
+    loadRecords: () => store.loadRecords('space'),
+    ownConnection: () => store.ownConnection(),
+    watch: async () => store.watch(() => undefined),
+  };
+  for (const [name, call] of Object.entries(calls)) await t.rejects(call(), closed, name);
+  await store.close();
+  const again = await SqliteStore.open({ directory });
+  t.equal(await again.lastSeq(), 0);
+  const lease = await again.ownConnection();
+  t.ok(lease, 'the right to connect is free');
+  await again.close();
+});
