@@ -14,6 +14,7 @@ import {
   type Content,
 } from './content/index.js';
 import { newConversation } from './content/conversation-state.js';
+import { decodePacket } from './groups/packet.js';
 import type { ClientExtra, ClientStore, OutboxRow } from './stores/port.js';
 import { isLinked } from './timeline/apply.js';
 import { Batch, SPACE } from './timeline/batch.js';
@@ -63,12 +64,15 @@ export async function linkFor(
 
 /** What must be committed when a row is given up: the next link says that this one will not come. */
 export async function withdrawnWith(store: ClientStore, row: OutboxRow): Promise<ClientExtra> {
-  if (row.account === undefined || (row.kind !== 'message' && row.kind !== 'change')) return {};
-  const link = readContent(row)?.link;
+  const isGroup = row.kind === 'group';
+  if (!isGroup && row.kind !== 'message' && row.kind !== 'change') return {};
+  const peer = isGroup ? row.username : row.account;
+  if (peer === undefined) return {};
+  const link = readContent(isGroup ? decodePacket(row.content) : row)?.link;
   const batch = new Batch(store);
-  const chain = await batch.outgoing(row.account);
+  const chain = await batch.outgoing(peer);
   if (link === undefined || chain === undefined) return {};
-  await batch.setOutgoing(row.account, withdrawLink(chain, link));
+  await batch.setOutgoing(peer, withdrawLink(chain, link));
   return batch.toExtra();
 }
 

@@ -131,12 +131,65 @@ export function takeEntry(
   const head = headOf(chain);
   if (!samePublicBytes(entry.groupId, head.entry.groupId)) throw refused('another group');
   const parent = findLink(chain, toHex(entry.parent));
-  if (parent === undefined) return { chain: withOrphan(chain, signed), taken: { kind: 'ahead' } };
+  if (parent === undefined) {
+    const waiting = withOrphan(chain, signed);
+    const rooted = withAncestors(crypto, waiting, identityOf);
+    const [root] = rooted.line;
+    if (rooted === waiting || root === undefined)
+      return { chain: waiting, taken: { kind: 'ahead' } };
+    const adopted = adoptOrphans(crypto, rooted, identityOf, nowMs);
+    return settle(chain, adopted, { ...root, takenAtMs: nowMs });
+  }
   const state = applyEntry(crypto, parent.state, entry);
   const link = { signed, entry, hash, state, takenAtMs: nowMs };
   const grown = { ...chain, aside: bounded([...chain.aside, link], GROUP_ASIDE_MAX) };
   const adopted = adoptOrphans(crypto, grown, identityOf, nowMs);
   return settle(chain, adopted, link);
+}
+
+/**
+ * Whoever was brought in knows nothing before the entry that did it, and so cannot judge a branch that left earlier:
+ * were that entry undone, they would stay with it alone. The entries before it are proven by their hashes, from the
+ * founding one on; when all of them are here, the line begins with them.
+ *
+ * @returns the same chain when they are not here, or do not lead to it.
+ */
+function withAncestors(
+  crypto: CryptoProvider,
+  chain: GroupChain,
+  identityOf: IdentityOf,
+): GroupChain {
+  const [root] = chain.line;
+  if (root === undefined || root.entry.version === 1) return chain;
+  const waiting = new Map<string, SignedGroupEntry>();
+  for (const orphan of chain.orphans) {
+    waiting.set(toHex(groupEntryHash(crypto, orphan.entry)), orphan);
+  }
+  const found: { readonly signed: SignedGroupEntry; readonly hash: string }[] = [];
+  for (let hash = toHex(root.entry.parent); found[0]?.hash !== hash; ) {
+    const signed = waiting.get(hash);
+    if (signed === undefined) break;
+    found.unshift({ signed, hash });
+    const { parent, version } = decodeGroupEntry(signed.entry);
+    if (version > 1) hash = toHex(parent);
+  }
+  const [first] = found;
+  if (first === undefined || decodeGroupEntry(first.signed.entry).version !== 1) return chain;
+  const ancestors: GroupLinkInChain[] = [];
+  try {
+    for (const { signed, hash } of found) {
+      const entry = checkSignature(crypto, signed, identityOf);
+      const state = applyEntry(crypto, ancestors.at(-1)?.state, entry);
+      ancestors.push({ signed, entry, hash, state, takenAtMs: root.takenAtMs });
+    }
+    applyEntry(crypto, ancestors.at(-1)?.state, root.entry);
+  } catch {
+    // Not what they led to.
+    return chain;
+  }
+  const used = new Set(found.map(({ signed }) => signed));
+  const orphans = chain.orphans.filter((orphan) => !used.has(orphan));
+  return { ...chain, line: [...ancestors, ...chain.line], orphans };
 }
 
 /**

@@ -68,8 +68,10 @@ export async function changeGroup(
     const record = await readRecord(deps, id);
     const made = await untilCommitted(() => prepare(deps, id, make));
     if (made === undefined) return undefined;
-    if (await swap(deps, id, record.version, made)) return finish(deps, id);
-    await dropPending(deps, id);
+    if (await swap(deps, record.version, made)) return finish(deps, id);
+    // Ours may be there all the same: the relay lies, or an answer got lost.
+    const done = await settlePending(deps, id);
+    if (done !== undefined) return done;
   }
   throw new GroupError('GROUP_CONTESTED', 'others changed the group again and again');
 }
@@ -145,7 +147,7 @@ async function sign(
 }
 
 /** Whether our entry is the next one in the record. */
-async function swap(deps: GroupDeps, id: string, version: number, made: Made): Promise<boolean> {
+async function swap(deps: GroupDeps, version: number, made: Made): Promise<boolean> {
   const head = made.line.at(-1) ?? made.before;
   const answer = await put(deps, made.secretBefore, version, {
     entries: made.line.map(({ signed }) => signed),
@@ -153,7 +155,7 @@ async function swap(deps: GroupDeps, id: string, version: number, made: Made): P
   });
   if (answer === 'VERSION_CONFLICT') return false;
   if (answer === 'CONFIRMED') return true;
-  await dropPending(deps, id);
+  // It stays until somebody looks whether that is true.
   throw new NetworkError('NET_REFUSED', `relay answers ${answer}`);
 }
 
@@ -183,11 +185,14 @@ async function finish(deps: GroupDeps, id: string): Promise<GroupLinkInChain | u
   return done;
 }
 
-/** An entry of ours of which nobody knows whether it is in the record: look. */
-export async function settlePending(deps: GroupDeps, id: string): Promise<void> {
+/** An entry of ours of which nobody knows whether it is in the record: look. @returns the entry, if it is. */
+export async function settlePending(
+  deps: GroupDeps,
+  id: string,
+): Promise<GroupLinkInChain | undefined> {
   const stored = await deps.groups.load(id);
   const pending = stored?.data.pending;
-  if (stored === undefined || pending === undefined) return;
+  if (stored === undefined || pending === undefined) return undefined;
   const hash = toHex(groupEntryHash(deps.crypto, pending.signed.entry));
   const parent = headOf(stored.data.chain);
   const known = linkOf(stored.data.chain, hash) !== undefined;
@@ -196,15 +201,19 @@ export async function settlePending(deps: GroupDeps, id: string): Promise<void> 
   const isThere = record?.content?.entries.some(
     ({ entry }) => toHex(groupEntryHash(deps.crypto, entry)) === hash,
   );
-  if (known || isThere === true) await finish(deps, id);
-  else await dropPending(deps, id);
+  if (known || isThere === true) return finish(deps, id);
+  await dropPending(deps, id);
+  return undefined;
 }
 
 async function dropPending(deps: GroupDeps, id: string): Promise<void> {
   await untilCommitted(async () => {
     const stored = await required(deps, id);
-    if (stored.data.pending === undefined) return;
-    const data: GroupData = { ...stored.data, pending: undefined };
+    const { pending } = stored.data;
+    if (pending === undefined) return;
+    const cleared: GroupData = { ...stored.data, pending: undefined };
+    // A relay that hid our entry may show it yet, and nobody but us knows the secret of its epoch.
+    const data = pending.secret ? withSecret(deps.crypto, cleared, pending.secret) : cleared;
     const records = [deps.groups.change(id, data, stored.version)];
     await deps.store.commit({ extra: { records } });
   });
@@ -314,6 +323,11 @@ async function required(deps: GroupDeps, id: string): Promise<StoredGroup> {
   const stored = await deps.groups.load(id);
   if (stored === undefined) throw new GroupError('GROUP_UNKNOWN', 'no such group here');
   return stored;
+}
+
+/** The change that lets somebody in who followed a link. */
+export function joining(account: string): GroupChange {
+  return { kind: 'add', account, role: 'member', byLink: true };
 }
 
 /** Changes of an undone entry that others did not make meanwhile. */

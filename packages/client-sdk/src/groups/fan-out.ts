@@ -228,10 +228,13 @@ export class FanOut {
     for (const account of accounts) {
       const known = await store.loadContact(account);
       const isEnough = known !== undefined && known.devices.length > 0;
+      const offered = known?.offeredIdentity;
+      // One lie of the past must not shut a member out until a person trusts the liar.
+      const asked = offered && directory.recheck(account, offered);
       const contact =
-        isEnough || known?.offeredIdentity !== undefined
+        asked === undefined && isEnough
           ? known
-          : await unlessLost(directory.resolve(account));
+          : await unlessLost(asked ?? directory.resolve(account));
       if (contact !== undefined) contacts.push(contact);
     }
     return contacts;

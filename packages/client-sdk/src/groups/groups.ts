@@ -20,22 +20,27 @@ import type { OutboxRow, RecordChange, RecordRow } from '../stores/port.js';
 import { Batch } from '../timeline/batch.js';
 import type { Entry } from '../timeline/types.js';
 import { Turns } from '../turns.js';
+import { Answers } from './answers.js';
 import { headOf } from './chain.js';
 import {
   changeGroup,
+  joining,
   readRecord,
   settlePending,
   stillWanted,
   type MakeChanges,
 } from './changing.js';
-import { answerWant, takeDistribution, type Sender } from './distributions.js';
+import { takeDistribution, type Sender } from './distributions.js';
 import type { GroupChange } from './entry.js';
+import { epochWant, lacksSecret, whoKnowsEpoch } from './epoch-wants.js';
 import type { GroupChanged, GroupEvent } from './events.js';
 import { checkMaySend, FanOut } from './fan-out.js';
-import { headWant, openGroupMessage, type GroupEnvelope } from './incoming.js';
+import { askNext, headWant, openGroupMessage, type GroupEnvelope } from './incoming.js';
 import {
   ASK_AFTER_MS,
   ASK_AGAIN_MS,
+  RENEW_MAX_MS,
+  RENEW_PER_MEMBER_MS,
   STRANGE_SIGNALS_MAX,
   STRANGE_SIGNAL_AGE_MAX_MS,
   WANTS_MAX,
@@ -43,25 +48,20 @@ import {
 } from './limits.js';
 import { tokenHash } from './link.js';
 import { contextOf } from './shared.js';
-import { decodeSignal, type GroupSignal, type WantSignal } from './signals.js';
-import { groupName, signalContent, signalRow, type GroupDeps } from './store.js';
+import { decodeSignal, type WantSignal } from './signals.js';
+import { groupName, signalContent, signalRow, type GroupDeps, type StoredGroup } from './store.js';
 import {
   GROUP_SPACE,
   decodeTodo,
   decodeWant,
   encodeTodo,
   encodeWant,
-  secretOf,
   type Todo,
 } from './stored.js';
 import { adoptEntries, takeWelcome } from './taking.js';
 
 /** How long to stay away when the relay or the store refused a signal's work. */
 const RETRY_MS = 2_000;
-
-/** Who renews a spent epoch first: up to so many milliseconds for each member, and at most. */
-const RENEW_PER_MEMBER_MS = 100;
-const RENEW_MAX_MS = 60_000;
 
 /** What became of a signal. */
 type Fate = 'done' | 'strange';
@@ -73,8 +73,7 @@ export class Groups {
   /** An entry stored and not yet in the record, another task would take for left over. */
   readonly #turns = new Turns();
   readonly #timers = new Map<string, Timer>();
-  /** When somebody was last answered, by who and what. In memory: it bounds work, not truth. */
-  readonly #answered = new Map<string, number>();
+  readonly #answers: Answers;
   #draining: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -90,6 +89,7 @@ export class Groups {
       },
     };
     this.#fanOut = new FanOut(this.deps);
+    this.#answers = new Answers(this.deps);
   }
 
   /** Keep a signal with the commit that opened its message. */
@@ -106,8 +106,14 @@ export class Groups {
   async open(envelope: GroupEnvelope, done: Parameters<typeof openGroupMessage>[2]): Promise<void> {
     // A key that is on the list of things to do is as good as here. What waited is opened from that very list.
     if (envelope.waitedFor === undefined) await this.#draining;
-    const happenings = await openGroupMessage(this.deps, envelope, done);
-    this.deps.happened(happenings);
+    try {
+      const happenings = await openGroupMessage(this.deps, envelope, done);
+      this.deps.happened(happenings);
+    } catch (error) {
+      const isRefused = error instanceof QasidError && error.code === 'VERIFY_GROUP';
+      if (isRefused) this.#run(() => this.#answers.refused(envelope, envelope.message));
+      throw error;
+    }
     this.#schedule('ask', ASK_AFTER_MS, () => this.#ask());
   }
 
@@ -199,7 +205,17 @@ export class Groups {
       await settlePending(this.deps, id);
       await readRecord(this.deps, id);
     });
+    await this.#wantSecret(id);
     this.#renewLater(id);
+  }
+
+  /** A new epoch whose secret did not come with it: it may be under way, and is asked for when it is not. */
+  async #wantSecret(id: string): Promise<void> {
+    const { groups, self, dice } = this.deps;
+    const data = (await groups.load(id))?.data;
+    if (data === undefined || !lacksSecret(data, self.account)) return;
+    const account = whoKnowsEpoch(data.chain, true, dice());
+    await this.#want(epochWant(id), { account, device: 0 }, id);
   }
 
   /** Something in the background; a lost connection is no trouble, the next one does it again. */
@@ -269,8 +285,7 @@ export class Groups {
   }
 
   async #take(todo: Todo): Promise<Fate> {
-    const signal = decodeSignal(todo.signal);
-    const { body, groupId } = signal;
+    const { body, groupId } = decodeSignal(todo.signal);
     const id = groupName(groupId);
     const known = await this.deps.groups.load(id);
     switch (body.kind) {
@@ -280,12 +295,13 @@ export class Groups {
         if (fate === 'request') this.deps.happened([{ kind: 'request', peer: id }]);
         // What came before it.
         if (fate !== 'known') this.#again = true;
+        // Taken out and brought in again without hearing of it: an entry like any other.
+        else if (known !== undefined) await this.#adopt(todo, known, [body.entry], body.secret);
         return 'done';
       }
       case 'entries': {
         if (known === undefined) return this.#strange(todo, id);
-        const { isAhead } = await adoptEntries(this.deps, id, body.entries, body.secret);
-        if (isAhead) await this.#want(headWant(id), todo, id);
+        await this.#adopt(todo, known, body.entries, body.secret);
         return 'done';
       }
       case 'distribution': {
@@ -295,12 +311,27 @@ export class Groups {
         return 'done';
       }
       case 'want':
-        await this.#answer(todo, signal, body);
+        await this.#answers.want(todo, groupId, body);
         return 'done';
       case 'join':
         if (known !== undefined) await this.#join(todo, id, body.token);
         return 'done';
     }
+  }
+
+  async #adopt(
+    todo: Todo,
+    { id, data }: StoredGroup,
+    entries: Parameters<typeof adoptEntries>[2],
+    secret: Bytes | undefined,
+  ): Promise<void> {
+    const { groups, self } = this.deps;
+    const { isAhead } = await adoptEntries(this.deps, id, entries, secret);
+    if (isAhead) await this.#want(headWant(id), todo, id);
+    if (!lacksSecret(data, self.account)) return;
+    const now = await groups.load(id);
+    // It opens the record, which may know more.
+    if (now !== undefined && !lacksSecret(now.data, self.account)) this.recordDue(id);
   }
 
   /** A signal of a group that is not known here: its welcome is under way, or went to another device. */
@@ -313,7 +344,15 @@ export class Groups {
   async #want(name: string, { account, device }: Sender, group: string): Promise<void> {
     const { store, clock } = this.deps;
     await untilCommitted(async () => {
-      if ((await store.loadRecord(GROUP_SPACE.wants, name)) !== undefined) return;
+      const found = await store.loadRecord(GROUP_SPACE.wants, name);
+      if (found !== undefined) {
+        const asked = askNext(decodeWant(found.value), { account, device });
+        if (asked === undefined) return;
+        const { version: expectedVersion } = found;
+        const other = { space: GROUP_SPACE.wants, key: name, value: encodeWant(asked) };
+        await store.commit({ extra: { records: [{ ...other, expectedVersion }] } });
+        return;
+      }
       if ((await store.loadRecords(GROUP_SPACE.wants)).length >= WANTS_MAX) return;
       const want = { account, device, group, sinceMs: clock.now(), askedAtMs: 0, count: 0 };
       const change = { space: GROUP_SPACE.wants, key: name, value: encodeWant(want) };
@@ -342,7 +381,7 @@ export class Groups {
 
   /** Ask for what is missing: after a while, and then once an hour. ATK-E12. */
   async #ask(): Promise<void> {
-    const { store, clock, groups } = this.deps;
+    const { store, clock, groups, self, dice } = this.deps;
     const rows = await store.loadRecords(GROUP_SPACE.wants);
     for (const { key, value, version } of rows) {
       const want = decodeWant(value);
@@ -357,6 +396,14 @@ export class Groups {
       if (want.askedAtMs > 0 && nowMs - want.askedAtMs < ASK_AGAIN_MS) continue;
       const [what, id] = key.split(':');
       const stored = want.group === '' ? undefined : await groups.load(want.group);
+      let { account } = want;
+      if (what === 'epoch') {
+        if (stored === undefined || !lacksSecret(stored.data, self.account)) {
+          await this.#forget(key);
+          continue;
+        }
+        account = whoKnowsEpoch(stored.data.chain, want.askedAtMs === 0, dice());
+      }
       const head = stored && headOf(stored.data.chain).hash;
       const bytes = fromHex(id ?? '');
       const body: WantSignal = {
@@ -373,7 +420,7 @@ export class Groups {
       await store.commit({
         extra: {
           records: [{ space: GROUP_SPACE.wants, key, value: asked, expectedVersion: version }],
-          outboxAdded: [signalRow(want.account, content)],
+          outboxAdded: [signalRow(account, content)],
         },
       });
       this.deps.pump();
@@ -381,46 +428,6 @@ export class Groups {
     if (rows.length > 0) this.#schedule('ask-again', ASK_AGAIN_MS, () => this.#ask());
     const isYoung = rows.some(({ value }) => decodeWant(value).askedAtMs === 0);
     if (isYoung) this.#schedule('ask', ASK_AFTER_MS, () => this.#ask());
-  }
-
-  /** Members get what they lack; whoever was removed gets the entries that say so. */
-  async #answer(sender: Sender, { groupId }: GroupSignal, want: WantSignal): Promise<void> {
-    const { groups, store, clock } = this.deps;
-    const { account, device } = sender;
-    const what = want.distribution === undefined ? groupName(groupId) : toHex(want.distribution);
-    const name = `${account}/${device}/${what}`;
-    const nowMs = clock.now();
-    const lastMs = this.#answered.get(name) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs - lastMs < ASK_AGAIN_MS / 2) return;
-    if (this.#answered.size >= ANSWERED_MAX) this.#answered.clear();
-    this.#answered.set(name, nowMs);
-    if (want.distribution !== undefined) {
-      await answerWant(this.deps, sender, want.distribution);
-      return;
-    }
-    const stored = await groups.load(groupName(groupId));
-    if (stored === undefined) return;
-    const { chain } = stored.data;
-    const head = headOf(chain);
-    const isMember = head.state.members.has(account);
-    const wasMember = chain.line.some(({ state }) => state.members.has(account));
-    // ATK-E11: knowing a group's id is worth nothing.
-    if (!isMember && !wasMember) return;
-    const secret = isMember ? secretOf(stored.data, head.state) : undefined;
-    const at =
-      want.have && chain.line.findIndex(({ hash }) => hash === toHex(want.have ?? groupId));
-    const isNew = want.have === undefined;
-    const line = at === undefined ? [] : chain.line.slice(at + 1);
-    if (isNew && secret === undefined) return;
-    const content = signalContent(this.deps, {
-      groupId,
-      body:
-        isNew && secret !== undefined
-          ? { kind: 'welcome', entry: head.signed, state: head.state, secret }
-          : { kind: 'entries', entries: line.map(({ signed }) => signed), secret },
-    });
-    await store.commit({ extra: { outboxAdded: [signalRow(account, content)] } });
-    this.deps.pump();
   }
 
   /** Somebody followed a link of ours. A wrong token gets no answer. ATK-E13. */
@@ -455,6 +462,7 @@ export class Groups {
     this.#run(async () => {
       await this.#satisfied(headWant(group));
       if (!isMember) return;
+      await this.#wantSecret(group);
       this.#renewLater(group);
       // §4.4: what others were quicker than is made again, if it still makes sense.
       for (const { author, changes } of undone) {
@@ -490,11 +498,4 @@ export class Groups {
       });
     });
   }
-}
-
-/** Answers remembered. */
-const ANSWERED_MAX = 4_096;
-
-function joining(account: string): GroupChange {
-  return { kind: 'add', account, role: 'member', byLink: true };
 }

@@ -66,6 +66,19 @@ export function headWant(group: string): string {
 }
 
 /**
+ * Who was asked and did not help may be gone, or know no more than we: what came last shows who does.
+ *
+ * @returns the want as it is now; `undefined` when nothing is different.
+ */
+export function askNext(
+  want: Want,
+  { account, device }: { readonly account: string; readonly device: number },
+): Want | undefined {
+  const isOther = want.account !== account || want.device !== device;
+  return isOther && want.askedAtMs > 0 ? { ...want, account, device } : undefined;
+}
+
+/**
  * Open one message, in one commit with `done`; or keep it until what it needs is here.
  *
  * @param done - What says that its envelope was dealt with.
@@ -206,10 +219,12 @@ async function keep(
   if (want.count >= WAITING_PER_WANT_MAX) {
     throw new LimitError('LIMIT_BUSY', 'too much waits for this sender key');
   }
+  // A key has one owner; entries have all members.
+  const asked = name === headWant(group) ? (askNext(want, { account, device }) ?? want) : want;
   const change: RecordChange = {
     space: GROUP_SPACE.wants,
     key: name,
-    value: encodeWant({ ...want, count: want.count + 1 }),
+    value: encodeWant({ ...asked, count: want.count + 1 }),
     expectedVersion: found?.version ?? 0,
   };
   const heldAdded = [{ account: name, clientId, body }];

@@ -72,3 +72,7 @@ export const RECEIPTS_MEMBERS_MAX = 20;
 
 /** Members that a message goes to at one time. Lower: slower. Higher: bursts that a relay answers with BUSY. */
 export const FAN_OUT_AT_ONCE = 16;
+
+/** Who renews a spent epoch first: up to so many milliseconds for each member, and at most. */
+export const RENEW_PER_MEMBER_MS = 100;
+export const RENEW_MAX_MS = 60_000;

@@ -5,7 +5,7 @@ import { ProtoWriter, fromHex, samePublicBytes, toHex, type Bytes } from '@qasid
 import type { CryptoProvider } from '@qasid/protocol';
 
 import { Fields } from '../content/fields.js';
-import type { GroupChain, GroupFork, GroupLinkInChain } from './chain.js';
+import { headOf, type GroupChain, type GroupFork, type GroupLinkInChain } from './chain.js';
 import {
   decodeGroupEntry,
   epochCommitment,
@@ -75,7 +75,12 @@ export function withSecret(crypto: CryptoProvider, data: GroupData, secret: Byte
   const commitment = epochCommitment(crypto, secret);
   const known = data.secrets.some((other) => samePublicBytes(other.commitment, commitment));
   if (known) return data;
-  return { ...data, secrets: [...data.secrets, { secret, commitment }].slice(-SECRETS_MAX) };
+  const secrets = [...data.secrets, { secret, commitment }];
+  // That of the present epoch stays, however many were tried after it.
+  const present = headOf(data.chain).state.epochCommitment;
+  const oldest = secrets.findIndex((other) => !samePublicBytes(other.commitment, present));
+  const kept = secrets.filter((_, at) => secrets.length <= SECRETS_MAX || at !== oldest);
+  return { ...data, secrets: kept };
 }
 
 /** Bytes of the record of a group. States are left out where they follow from the entries. */

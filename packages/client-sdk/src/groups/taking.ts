@@ -1,7 +1,13 @@
 /**
  * 19 Groups §4. Entries into a device's chain, from a session or the record, in one commit with what follows.
  */
-import { DecodeError, QasidError, VerificationError, type PublicKey } from '@qasid/protocol';
+import {
+  DecodeError,
+  QasidError,
+  VerificationError,
+  samePublicBytes,
+  type PublicKey,
+} from '@qasid/protocol';
 
 import { untilCommitted } from '../committed.js';
 import { newConversation } from '../content/conversation-state.js';
@@ -80,19 +86,19 @@ export async function adoptEntries(
     const stored = await deps.groups.load(id);
     if (stored === undefined) return { isAhead: false };
     let { chain } = stored.data;
-    let isAhead = false;
     const refused: unknown[] = [];
     for (const signed of entries) {
       try {
-        const result = takeEntry(deps.crypto, chain, signed, identityOf, deps.clock.now());
-        ({ chain } = result);
-        isAhead ||= result.taken.kind === 'ahead';
+        ({ chain } = takeEntry(deps.crypto, chain, signed, identityOf, deps.clock.now()));
       } catch (error) {
         // ATK-E01: nobody's word but that of a member who may.
         if (!(error instanceof QasidError)) throw error;
         refused.push(error);
       }
     }
+    const isAhead = entries.some(({ entry }) =>
+      chain.orphans.some((orphan) => samePublicBytes(orphan.entry, entry)),
+    );
     let data: GroupData = { ...stored.data, chain };
     if (secret !== undefined && isSecretOf(deps, chain, secret)) {
       data = withSecret(deps.crypto, data, secret);

@@ -5,7 +5,8 @@ import { Worker } from 'node:worker_threads';
 
 import t from 'tap';
 
-import type { Outcome, Plan } from '../support/simulation.js';
+import type { Outcome, Plan } from '../support/simulation-types.js';
+import { PER_SEED, planOf } from '../support/simulation-plan.js';
 import type { Answer } from '../support/simulation-worker.js';
 
 t.setTimeout(0);
@@ -13,28 +14,15 @@ t.setTimeout(0);
 const MESSAGES = Number(process.env.QASID_SIM_MESSAGES ?? 5_000);
 const FIRST = Number(process.env.QASID_SIM_SEED ?? process.env.QASID_SIM_FIRST ?? 2);
 const ONE_SEED = process.env.QASID_SIM_SEED !== undefined;
-/** Messages of one seed: histories stay short, and each seed has other first meetings. */
-const PER_SEED = 720;
 const ROUNDS = ONE_SEED ? 1 : Math.ceil(MESSAGES / PER_SEED);
 
-/** Every kind of bad day, in turn. */
-function planOf(seed: number): Plan {
-  return {
-    seed,
-    messages: PER_SEED,
-    people: 3 + (seed % 3),
-    evil: seed % 5 > 1,
-    sealed: seed % 2 === 0,
-    deaths: seed % 5 !== 3,
-    outages: seed % 5 !== 2,
-  };
-}
-
 function inWords({ seed }: Plan, outcome: Outcome): string {
-  const { messages, changes, deaths, relayDeaths, undecryptable, tally, virtualMs } = outcome;
+  const { messages, changes, deaths, relayDeaths, undecryptable, tally, groups, virtualMs } =
+    outcome;
   return [
     `seed ${seed}: ${messages} texts, ${changes} changes, ${deaths} deaths, ${relayDeaths} of the relay`,
     `${undecryptable} undecryptable, ${[...outcome.lies.values()].reduce((a, b) => a + b, 0)} lies`,
+    `in groups ${groups.sealed} messages, ${groups.changes} changes, ${groups.forks} forks`,
     `${tally.shown} of ${tally.due} shown, ${tally.missing} told missing, ${tally.compared} compared`,
     `${Math.round(virtualMs / 3_600_000)} hours`,
   ].join('; ');

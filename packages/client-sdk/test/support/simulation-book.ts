@@ -11,15 +11,18 @@ import {
   type IncomingChain,
 } from '../../dist/content/index.js';
 import { SPACE } from '../../dist/timeline/batch.js';
+import { decodePacket } from '../../dist/groups/packet.js';
 import { idText } from '../../dist/timeline/ids.js';
+import { GroupBook } from './simulation-group-book.js';
 
 /** A content that a device made, as its store has it. */
 export interface Written {
   readonly id: string;
   readonly author: string;
   readonly device: number;
-  /** The other account. */
+  /** The other account, or a group's id. */
   readonly peer: string;
+  readonly isGroup: boolean;
   readonly atMs: number;
   readonly body: ContentBody;
   /** Its place in the chain of its device; absent until it is encrypted. */
@@ -54,6 +57,7 @@ export class Book {
   readonly written = new Map<string, Written>();
   readonly confirmed = new Set<string>();
   readonly failed = new Set<string>();
+  readonly groups = new GroupBook();
   readonly #accounts = new Map<string, string>();
   readonly #given = new Set<string>();
   /** By device: what it ever stored as a message, and what is no longer there. */
@@ -68,6 +72,8 @@ export class Book {
   readonly #forgot = new Set<string>();
   readonly #events = new Map<string, Set<string>>();
   undecryptable = 0;
+  /** Messages of groups whose sender was taken out meanwhile: nothing of them is shown. */
+  refused = 0;
 
   /** `username` belongs to `account`. */
   name(username: string, account: string): void {
@@ -78,10 +84,17 @@ export class Book {
   follow(reader: Reader): void {
     reader.store.onCommit = ({ extra }) => {
       if (extra === undefined) return;
+      this.groups.follow(reader, extra);
+      for (const { id, status } of extra.messagesChanged ?? []) {
+        if (status === 'failed') this.failed.add(id);
+      }
       for (const row of [...(extra.outboxAdded ?? []), ...(extra.outboxChanged ?? [])]) {
         const peer = row.account ?? this.#accounts.get(row.username ?? '');
         if ((row.kind === 'message' || row.kind === 'change') && peer !== undefined) {
-          this.#wrote(reader, peer, row.content);
+          this.#wrote(reader, peer, row.content, false);
+        }
+        if (row.kind === 'group') {
+          this.#wrote(reader, row.username ?? '', decodePacket(row.content).content, true);
         }
       }
       for (const { space, key, value } of extra.records ?? []) {
@@ -131,7 +144,7 @@ export class Book {
     return this.#given.has(`${author}/${device}/${peer}/${link.chain}/${link.counter}`);
   }
 
-  #wrote(reader: Reader, peer: string, bytes: Uint8Array): void {
+  #wrote(reader: Reader, peer: string, bytes: Uint8Array, isGroup: boolean): void {
     const content = decodeContent(bytes);
     const id = toHex(content.id);
     const key = `${reader.account}/${id}`;
@@ -143,7 +156,7 @@ export class Book {
     if (before === undefined) {
       const { body, sentAtMs: atMs } = content;
       const { account: author, device } = reader;
-      this.written.set(key, { id, author, device, peer, atMs, body, link });
+      this.written.set(key, { id, author, device, peer, isGroup, atMs, body, link });
       return;
     }
     if (before.link !== undefined && link?.counter !== before.link.counter) {
@@ -154,7 +167,8 @@ export class Book {
 
   #added(reader: Reader, row: NewMessage): void {
     if (row.kind === 'undecryptable') {
-      this.undecryptable++;
+      if (row.cause === 'VERIFY_GROUP') this.refused++;
+      else this.undecryptable++;
       return;
     }
     if (!row.arrived) return;
@@ -173,9 +187,7 @@ export class Book {
       this.problems.push(`${reader.name} was shown ${key}, which nobody wrote: ${row.text}`);
       return;
     }
-    const isMine = one.peer === reader.account || one.author === reader.account;
-    const peer = one.author === reader.account ? one.peer : one.author;
-    if (!isMine || row.peer !== peer)
+    if (!this.#mayHave(reader, one) || row.peer !== peerOf(reader, one))
       this.problems.push(`${reader.name} was shown ${key} of others`);
   }
 
@@ -187,7 +199,7 @@ export class Book {
     this.#forgot.add(`${name}/${peer}`);
     const removed = setOf(this.#removed, name);
     for (const [key, one] of this.written) {
-      const isHere = one.author === account ? one.peer === peer : one.author === peer;
+      const isHere = peerOf(reader, one) === peer;
       const isOwn = one.author === account && one.device === reader.device;
       if (isHere && (isOwn || this.storedAt(reader).has(key))) removed.add(key);
     }
@@ -196,8 +208,7 @@ export class Book {
   /** What `reader` has of a content. */
   standing(reader: Reader, one: Written, chains: ReadonlyMap<string, IncomingChain>): Standing {
     if (one.author === reader.account && one.device === reader.device) return 'own';
-    const peer = one.author === reader.account ? one.peer : one.author;
-    const name = `${peer}/${one.author}/${one.device}`;
+    const name = `${peerOf(reader, one)}/${one.author}/${one.device}`;
     const chain = chains.get(name);
     if (one.link === undefined || chain === undefined) return 'not-yet';
     const { counter } = one.link;
@@ -227,16 +238,16 @@ export class Book {
       if (!this.#forgot.has(`${reader.name}/${peer}`)) this.#checkOrder(reader, messages);
       for (const message of messages) here.set(`${message.sender.account}/${message.id}`, message);
     }
-    const tally = { due: 0, shown: 0, missing: 0, compared: 0 };
+    const tally = { due: 0, shown: 0, missing: 0, unexcused: 0, compared: 0 };
     const changes = this.#changesByTarget();
     for (const [key, one] of this.written) {
-      if (one.author !== reader.account && one.peer !== reader.account) continue;
+      if (!this.#mayHave(reader, one)) continue;
       const standing = this.standing(reader, one, chains);
       const isText = one.body.kind === 'text';
       const givenUp = this.isGivenUp(one);
-      if (standing === 'not-yet' && !givenUp)
-        problems.push(`${reader.name}: ${key} is lost, untold`);
-      if (isText && standing !== 'own' && !givenUp) {
+      const isDue = !givenUp && this.#isDue(reader, one);
+      if (standing === 'not-yet' && isDue) problems.push(`${reader.name}: ${key} is lost, untold`);
+      if (isText && standing !== 'own' && isDue) {
         tally.due++;
         if (standing === 'received' && !stored.has(key)) {
           problems.push(
@@ -249,6 +260,9 @@ export class Book {
         if (standing === 'missing' && !this.#isTold(reader, one, gaps)) {
           problems.push(`${reader.name}: ${key} is missing, and no one is told`);
         }
+        // What somebody wrote who was thrown out meanwhile is not shown, also when they are back.
+        const wasOut = one.isGroup && this.groups.wasOut(one.peer, one.author);
+        if (standing === 'missing' && !wasOut) tally.unexcused++;
         if (standing === 'missing') tally.missing++;
         else tally.shown++;
       }
@@ -266,7 +280,7 @@ export class Book {
   #isTold(reader: Reader, one: Written, gaps: readonly Gap[]): boolean {
     const { author, device, link } = one;
     const counter = link?.counter ?? 0;
-    const peer = author === reader.account ? one.peer : author;
+    const peer = peerOf(reader, one);
     if (setOf(this.#told, reader.name).has(`${peer}/${author}/${device}/${counter}`)) return true;
     const isHere = (gap: Gap): boolean =>
       gap.account === author && gap.device === device && gap.peer === peer;
@@ -274,6 +288,18 @@ export class Book {
       reader.device !== 1 ||
       gaps.some((gap) => isHere(gap) && gap.from <= counter && counter <= gap.to)
     );
+  }
+
+  #mayHave({ account }: Reader, one: Written): boolean {
+    if (one.author === account) return true;
+    if (!one.isGroup) return one.peer === account;
+    return this.groups.mayHave(`${one.author}/${one.id}`, account);
+  }
+
+  /** To be shown, or told missing. */
+  #isDue({ account }: Reader, one: Written): boolean {
+    if (!one.isGroup) return true;
+    return this.groups.isDue(`${one.author}/${one.id}`, account);
   }
 
   /** Of each device, in the order in which it wrote. */
@@ -353,6 +379,8 @@ export interface Tally {
   readonly shown: number;
   /** Reported as missing. */
   readonly missing: number;
+  /** Of these, what an honest relay must not have lost. */
+  readonly unexcused: number;
   /** Messages whose text, edits and reactions were compared. */
   readonly compared: number;
 }
@@ -362,6 +390,11 @@ function targetOf({ author, body }: Written): string | undefined {
   if (body.kind === 'reaction') return `${idText(body.target.author)}/${toHex(body.target.id)}`;
   if (body.kind === 'edit' || body.kind === 'delete') return `${author}/${toHex(body.target)}`;
   return undefined;
+}
+
+/** The conversation in which `reader` has a content. */
+function peerOf({ account }: Reader, { isGroup, author, peer }: Written): string {
+  return isGroup || author === account ? peer : author;
 }
 
 function setOf(map: Map<string, Set<string>>, key: string): Set<string> {

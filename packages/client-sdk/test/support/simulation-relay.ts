@@ -11,6 +11,7 @@ import {
 } from '@qasid/protocol/envelope';
 
 import { delivery, Impostor, redeliver } from './evil.js';
+import { EvilRecords } from './simulation-records.js';
 
 /** How often of a thousand each lie is told. */
 export interface Malice {
@@ -27,6 +28,8 @@ export interface Malice {
   readonly refuse: number;
   /** Answers about keys and devices that are somebody else's, old, or an error. */
   readonly substitute: number;
+  /** Lies about the records of groups. */
+  readonly records: number;
 }
 
 /** An ordinary evil day. */
@@ -41,6 +44,7 @@ export const EVIL: Malice = {
   swallow: 15,
   refuse: 50,
   substitute: 60,
+  records: 60,
 };
 
 /** Longest time that something is held back. */
@@ -57,7 +61,7 @@ interface Held {
 
 /** One relay, evil while `isEvil`. Give each client its own `lies`. */
 export class EvilRelay {
-  isEvil = false;
+  #isEvil = false;
   /** Lies told, by kind. */
   readonly told = new Map<string, number>();
   readonly #clock: VirtualClock;
@@ -68,11 +72,22 @@ export class EvilRelay {
   /** Answers about accounts, so that old ones can be given again. */
   readonly #answers = new Map<string, ResponseBody>();
   readonly #swallowed = new WeakSet<RequestOp>();
+  readonly #records: EvilRecords;
 
   constructor(clock: VirtualClock, random: SeededRandom, malice: Malice = EVIL) {
     this.#clock = clock;
     this.#random = random;
     this.#malice = malice;
+    this.#records = new EvilRecords(random, (what) => this.#says(`record ${what}`, malice.records));
+  }
+
+  get isEvil(): boolean {
+    return this.#isEvil;
+  }
+
+  set isEvil(isEvil: boolean) {
+    if (this.#isEvil && !isEvil) this.#records.end();
+    this.#isEvil = isEvil;
   }
 
   /**
@@ -93,11 +108,11 @@ export class EvilRelay {
         }
         const out =
           event === undefined
-            ? this.#answer(item, asked, pinned)
+            ? this.#answer(name, item, asked, pinned)
             : this.#deliver(name, item, event, held);
         return [...out, ...this.#due(held)];
       },
-      toRelay: (item) => this.#asks(item),
+      toRelay: (item) => this.#asks(name, item),
     };
   }
 
@@ -169,17 +184,22 @@ export class EvilRelay {
   #honest(item: Item & { kind: 'response' }, asked: RequestOp): readonly Item[] {
     if ('account' in asked)
       this.#answers.set(`${asked.kind} ${accountText(asked.account)}`, item.body);
+    const madeUp = this.#records.madeUp(item, asked);
+    if (madeUp !== undefined) return madeUp;
     if (!this.#swallowed.delete(asked)) return [item];
     return [{ ...item, code: 'CONFIRMED', body: { kind: 'none' } }];
   }
 
   #answer(
+    name: string,
     item: Item,
     asked: RequestOp | undefined,
     pinned: (account: string) => boolean,
   ): readonly Item[] {
     if (item.kind !== 'response' || asked === undefined) return [item];
     if (this.#swallowed.has(asked)) return this.#honest(item, asked);
+    const madeUp = this.#records.madeUp(item, asked);
+    if (madeUp !== undefined) return madeUp;
     const { refuse, substitute } = this.#malice;
     switch (asked.kind) {
       case 'send': {
@@ -219,12 +239,13 @@ export class EvilRelay {
         return [{ ...item, body: { ...item.body, oneTime: many, kem: many } }];
       }
       default:
-        return [item];
+        return this.#records.answers(name, item, asked);
     }
   }
 
-  #asks(item: RequestItem): readonly Item[] {
-    if (!this.isEvil || item.op.kind !== 'send') return [item];
+  #asks(name: string, item: RequestItem): readonly Item[] {
+    if (!this.isEvil) return [item];
+    if (item.op.kind !== 'send') return this.#records.asks(name, item);
     if (!this.#says('swallow', this.#malice.swallow)) return [item];
     this.#swallowed.add(item.op);
     return [{ ...item, op: { kind: 'ping' } }];

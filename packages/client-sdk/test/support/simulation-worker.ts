@@ -2,7 +2,8 @@
 // the simulation itself.
 import { parentPort } from 'node:worker_threads';
 
-import { simulate, type Outcome, type Plan } from './simulation.js';
+import { simulate } from './simulation.js';
+import type { Outcome, Plan } from './simulation-types.js';
 
 /** What the thread says. */
 export type Answer = { readonly outcome: Outcome } | { readonly broken: string };

@@ -4,6 +4,7 @@ import { defaultCrypto, toHex, type Bytes } from '@qasid/protocol';
 import t from 'tap';
 
 import { headOf, takeEntry } from '../../dist/groups/chain.js';
+import { epochCommitment } from '../../dist/groups/entry.js';
 import { mustRotate } from '../../dist/groups/keys.js';
 import { formatLink, parseLink } from '../../dist/groups/link.js';
 import { decodePacket, encodePacket } from '../../dist/groups/packet.js';
@@ -14,6 +15,8 @@ import {
   decodeHolders,
   encodeGroup,
   encodeHolders,
+  secretOf,
+  withSecret,
   type GroupData,
 } from '../../dist/groups/stored.js';
 import { GROUP_VECTORS, groupVectors } from '../support/group-vectors.js';
@@ -107,6 +110,26 @@ t.test('a stored group is the group', async (t) => {
   t.strictSame(decodePacket(encodePacket(content, sealed)), { content, sealed });
   t.strictSame(decodePacket(encodePacket(content)), { content, sealed: undefined });
 });
+
+t.test(
+  'the secret of the present epoch is not pushed out by those of entries that came to nothing',
+  async (t) => {
+    const [alice] = people(1);
+    const founding = foundGroup(alice!, []);
+    const secret = defaultCrypto.randomBytes(32);
+    const before = chainOf(founding, [alice!]);
+    const commitment = epochCommitment(defaultCrypto, secret);
+    const signed = entryAfter(headOf(before), alice!, [{ kind: 'epoch', commitment }]);
+    const { chain } = takeEntry(defaultCrypto, before, signed, directoryOf([alice!]), 0);
+    let data: GroupData = { chain, secrets: [], pending: undefined, welcomedBy: '' };
+    data = withSecret(defaultCrypto, data, secret);
+    for (let count = 0; count < 20; count++) {
+      data = withSecret(defaultCrypto, data, defaultCrypto.randomBytes(32));
+    }
+    t.strictSame(secretOf(data, headOf(chain).state), secret);
+    t.equal(data.secrets.length, 8);
+  },
+);
 
 t.test('ATK-E04 ATK-E09 when a sender key may not be used again', async (t) => {
   const day = 86_400_000;

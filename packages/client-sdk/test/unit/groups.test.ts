@@ -275,6 +275,36 @@ t.test('a newcomer begins with a signed entry and the state it names', async (t)
   t.throws(() => beginChain(crypto, signed, sent, stranger, 0), { code: 'VERIFY_GROUP' });
 });
 
+t.test(
+  'ATK-E10 a newcomer whose branch was undone before it begins comes to the others',
+  async (t) => {
+    const start = after(group(), [ann, title('before')]);
+    // Two entries after one: the branch that brought Dan in loses, and he knows nothing before it.
+    const [lower, higher] = [
+      entryAfter(headOf(start), ann, [add(dan)]),
+      entryAfter(headOf(start), ann, [title('instead')]),
+    ].sort((a, b) => (hashOf(start, a) < hashOf(start, b) ? -1 : 1));
+    if (!lower || !higher) return t.fail('no entries');
+    const isUndone = decodeGroupEntry(higher.entry).changes[0]?.kind === 'add';
+    const welcome = isUndone ? higher : lower;
+    const his = headOf(take(start, welcome).chain);
+    const begun = beginChain(crypto, welcome, his.state, identityOf, 0);
+    const theirs = after(take(start, isUndone ? lower : higher).chain, [ann, title('later')]);
+    let chain = begun;
+    for (const { signed } of theirs.line) ({ chain } = take(chain, signed));
+    const both = take(theirs, welcome).chain;
+    t.equal(headOf(chain).hash, headOf(both).hash, 'the head of everybody');
+    t.equal(chain.orphans.length, 0);
+    t.equal(chain.line[0]?.entry.version, 1);
+    // A history with a hole changes nothing.
+    for (const line of [theirs.line.slice(1), theirs.line.toSpliced(1, 1)]) {
+      let still = begun;
+      for (const { signed } of line) ({ chain: still } = take(still, signed));
+      t.strictSame(still.line, begun.line);
+    }
+  },
+);
+
 t.test('entries and states are canonical bytes, and every cut of them is refused', async (t) => {
   const all: GroupChange[] = [
     add(dan),
