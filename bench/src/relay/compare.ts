@@ -2,7 +2,7 @@
 import { forgetFaults } from './faults.js';
 import { Bench, LOADS, type Load, type Sample } from './loads.js';
 import type { RelayServer } from './peers/qasid.js';
-import { countSyncs } from './processes.js';
+import { countSyncs, writeBack } from './processes.js';
 import type { System } from './system.js';
 
 /** How long and how often. */
@@ -121,6 +121,8 @@ export async function compare(
   const round = async (step: Step, system: System): Promise<Sample | null> => {
     const sample = await attempt(step.key, system, async (bench) => {
       const relay = isRelay(bench.server) ? bench.server : undefined;
+      // What another one left in the page cache would be written during this round.
+      await writeBack();
       await relay?.report();
       const one = await bench.run(step.load, step.size, plan.warmUpMs, plan.seconds * 1_000);
       const report = await relay?.report();

@@ -142,6 +142,12 @@ export async function countSyncs(
   return text.split('\n').filter((line) => /\b(fsync|fdatasync|msync)\(/.test(line)).length;
 }
 
+/** Let the system write everything that waits to be written, for a minute at most. */
+export async function writeBack(): Promise<void> {
+  const child = spawn('sync', { stdio: 'ignore', timeout: 60_000 });
+  await new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
+}
+
 function treeOf(root: number): number[] {
   const parents = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {

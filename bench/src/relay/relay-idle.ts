@@ -11,7 +11,7 @@ import { BODY, type Row, round, type Setting, type Variants, withServer } from '
 import { inParallel } from './system.js';
 
 /** Sockets of a relay with TLS: a handshake costs the driver as much as it costs the relay. */
-const TLS_SOCKETS = 2_000;
+const TLS_SOCKETS = 4_000;
 
 /** Plain and with TLS, on both transports. */
 export async function idle(setting: Setting, variants: Variants): Promise<Row[]> {
