@@ -134,7 +134,7 @@ function configure(db: Database.Database, options: SqliteOptions): void {
   db.pragma(`synchronous = ${synchronous}`);
   db.pragma('wal_autocheckpoint = 4000');
   db.pragma('cache_size = -65536');
-  // Not FAST, which leaves the pages of an envelope above 4 KiB as they are. The same CPU for small ones.
+  // Not FAST, which leaves the pages it frees as they are: acknowledged envelopes would stay in the file.
   db.pragma('secure_delete = ON');
   db.pragma('foreign_keys = ON');
   if (options.pagesMax !== undefined) db.pragma(`max_page_count = ${options.pagesMax}`);
