@@ -1,4 +1,4 @@
-// Which bad day belongs to which seed. Shared by the test, the nightly run and `npm run mutants -- simulation`.
+// Which bad day belongs to which seed. Shared by the test, the nightly run and `npm run sabotage`.
 import type { Plan } from './simulation-types.js';
 
 /** Messages of one seed: histories stay short, and each seed has other first meetings. */
