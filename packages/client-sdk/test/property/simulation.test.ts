@@ -53,7 +53,8 @@ for (let seed = FIRST; seed < FIRST + ROUNDS; seed++) {
 }
 
 t.test('the same seed gives the same run', async (t) => {
-  const plan = { ...planOf(FIRST + 4), messages: 80 };
+  // Not of the night's seeds: in 80 messages of some of them nobody dies.
+  const plan = { ...planOf(6), messages: 80 };
   const first = await simulate(plan);
   const second = await simulate(plan);
   t.equal(second.trace, first.trace);

@@ -1,5 +1,5 @@
 // Groups in a simulation: what people do in them, and that all devices come to the same group in the end.
-import type { Group, Message, QasidClient } from '@qasid/client-sdk';
+import { NetworkError, type Group, type Message, type QasidClient } from '@qasid/client-sdk';
 import type { SeededRandom } from '@qasid/client-sdk/testing';
 
 import type { Book, Reader } from './simulation-book.js';
@@ -228,7 +228,7 @@ export class SimulatedGroups {
 
   /** Whoever is out is brought in. */
   async #gather(id: string): Promise<void> {
-    const { actors, book, problem, inTime } = this.#deps;
+    const { actors, book, problem, inTime, pass } = this.#deps;
     const admin = actors.find((actor) => {
       return book.groups.headOf(actor, id)?.state.members.get(actor.account) === 'admin';
     });
@@ -236,11 +236,22 @@ export class SimulatedGroups {
       if (this.#members(id).length > 0) problem(`group ${id}`, 'nobody is its admin');
       return;
     }
+    const bringIn = async (): Promise<void> => {
+      const group = await admin.client?.group(id);
+      await group?.add(...new Set(actors.map(({ username }) => username)));
+    };
     try {
-      await inTime(async () => {
-        const group = await admin.client?.group(id);
-        await group?.add(...new Set(actors.map(({ username }) => username)));
-      });
+      for (let round = 0; ; round++) {
+        try {
+          await inTime(bringIn);
+          return;
+        } catch (error) {
+          // The secret of the epoch did not arrive yet: it is asked for every hour, and the person tries again.
+          const isSoon = error instanceof NetworkError && error.code === 'NET_BUSY';
+          if (!isSoon || round >= ROUNDS_MAX) throw error;
+          await pass(ROUND_MINUTES);
+        }
+      }
     } catch (error) {
       problem(`${admin.name} brings everybody into ${id}`, error);
     }
