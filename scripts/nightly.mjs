@@ -6,7 +6,8 @@
 // QASID_HAUL_CROWD set other sizes;
 // QASID_SEED another seed (default: the day, so that every night tries something else; it is printed).
 //
-// Last come the mutants: each defence is taken out once, and its test must go red (`mutants` as a name).
+// Last come the mutants: each defence is taken out once, and its test must go red (`mutants` as a name); and the
+// sabotages, which the simulator must find (`sabotage`).
 // Names of groups or parts of file names run only those: `npm run test:nightly -- relay kill`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -142,10 +143,12 @@ for (const [title, all, sizes] of groups) {
     console.log(`  ${Math.round((Date.now() - started) / 1000)} s`);
   }
 }
-if (only.length === 0 || only.includes('mutants')) {
-  console.log('mutants: scripts/mutants.mjs');
-  const names = only.filter((name) => name !== 'mutants');
-  const child = spawn(process.execPath, [`${root}scripts/mutants.mjs`, ...names], {
+// Breaks on purpose, counted as tests. The simulator's own come last: they take longest.
+for (const script of ['mutants', 'sabotage']) {
+  if (only.length > 0 && !only.includes(script)) continue;
+  console.log(`${script}: scripts/${script}.mjs`);
+  const names = only.filter((name) => name !== script);
+  const child = spawn(process.execPath, [`${root}scripts/${script}.mjs`, ...names], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

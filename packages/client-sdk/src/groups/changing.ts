@@ -342,3 +342,12 @@ export function stillWanted(
   });
   return left.length === 0 ? undefined : left;
 }
+
+/** A change that others may have made needless, or impossible: that it is refused is no trouble. */
+export async function mayFail(change: Promise<unknown>): Promise<void> {
+  try {
+    await change;
+  } catch (error) {
+    if (!(error instanceof GroupError)) throw error;
+  }
+}

@@ -25,6 +25,7 @@ import { headOf } from './chain.js';
 import {
   changeGroup,
   joining,
+  mayFail,
   readRecord,
   settlePending,
   stillWanted,
@@ -442,7 +443,7 @@ export class Groups {
     if (!isMeant || state === undefined || state.members.has(account)) return;
     if (link.usesMax > 0 && state.linkUses >= link.usesMax) return;
     if (!link.needsApproval) {
-      await this.#mayFail(
+      await mayFail(
         this.change(id, (now) => {
           const same = now.link !== undefined && samePublicBytes(now.link.tokenHash, hash);
           return same && !now.members.has(account) ? [joining(account)] : undefined;
@@ -474,15 +475,7 @@ export class Groups {
   async #makeAgain(group: string, changes: readonly GroupChange[]): Promise<void> {
     const wanted = changes.filter(({ kind }) => kind !== 'epoch');
     if (wanted.length === 0) return;
-    await this.#mayFail(this.change(group, (state) => stillWanted(state.members, wanted)));
-  }
-
-  async #mayFail(change: Promise<unknown>): Promise<void> {
-    try {
-      await change;
-    } catch (error) {
-      if (!(error instanceof GroupError)) throw error;
-    }
+    await mayFail(this.change(group, (state) => stillWanted(state.members, wanted)));
   }
 
   /** Somebody left and knows the secret: whoever is first begins a new epoch. */
@@ -494,7 +487,7 @@ export class Groups {
       if (!state.isEpochSpent || !state.members.has(this.deps.self.account)) return;
       const most = Math.min(RENEW_MAX_MS, state.members.size * RENEW_PER_MEMBER_MS);
       this.#schedule(`renew:${id}`, this.deps.dice() * most, async () => {
-        await this.#mayFail(this.change(id, (now) => (now.isEpochSpent ? [] : undefined)));
+        await mayFail(this.change(id, (now) => (now.isEpochSpent ? [] : undefined)));
       });
     });
   }
