@@ -62,6 +62,8 @@ export class Book {
   readonly #given = new Set<string>();
   /** By device: what it ever stored as a message, and what is no longer there. */
   readonly #stored = new Map<string, Map<string, number>>();
+  /** By device: counters of chains that it does not await, as `chain/counter`. */
+  readonly #silent = new Map<string, Set<string>>();
   readonly #removed = new Map<string, Set<string>>();
   readonly #told = new Map<string, Set<string>>();
   readonly #clears = new Set<string>();
@@ -98,6 +100,7 @@ export class Book {
         }
       }
       for (const { space, key, value } of extra.records ?? []) {
+        if (space === SPACE.incoming && value !== undefined) this.#noteSilent(reader, key, value);
         if (space !== SPACE.outgoing || value === undefined) continue;
         const { chain, withdrawn } = decodeOutgoing(value);
         for (const counter of withdrawn) {
@@ -107,6 +110,26 @@ export class Book {
       for (const row of extra.messagesAdded ?? []) this.#added(reader, row);
       for (const peer of extra.conversationsRemoved ?? []) this.#cleared(reader, peer);
     };
+  }
+
+  /** A device that joined later does not await what lies before the first link it saw. */
+  #noteSilent(reader: Reader, chain: string, value: Uint8Array): void {
+    const set = setOf(this.#silent, reader.name);
+    for (const { from, to, silent } of decodeIncoming(value).gaps) {
+      for (let counter = from; silent && counter <= to; counter++) set.add(`${chain}/${counter}`);
+    }
+  }
+
+  /** Whether a person deleted the conversation when this was not awaited: it does not come any more. */
+  #isClearedUnseen(
+    reader: Reader,
+    one: Written,
+    chains: ReadonlyMap<string, IncomingChain>,
+  ): boolean {
+    const name = `${peerOf(reader, one)}/${one.author}/${one.device}`;
+    const counter = one.link?.counter ?? 0;
+    if (!setOf(this.#silent, reader.name).has(`${name}/${counter}`)) return false;
+    return counter <= (chains.get(name)?.cleared ?? 0);
   }
 
   /** A person was told of a message, in whatever life of their program. */
@@ -249,7 +272,8 @@ export class Book {
       if (standing === 'not-yet' && isDue) problems.push(`${reader.name}: ${key} is lost, untold`);
       if (isText && standing !== 'own' && isDue) {
         tally.due++;
-        if (standing === 'received' && !stored.has(key)) {
+        const isCleared = this.#isClearedUnseen(reader, one, chains);
+        if (standing === 'received' && !stored.has(key) && !isCleared) {
           problems.push(
             `${reader.name}: ${key} (${one.link?.counter}) was lost, and nobody noticed`,
           );

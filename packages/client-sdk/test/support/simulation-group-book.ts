@@ -132,10 +132,13 @@ export class GroupBook {
     this.sealed++;
     audience.due = new Set(this.headOf(reader, group)?.state.members.keys());
     for (const account of audience.due) audience.reached.add(account);
-    // The head may have moved on between reading it and encrypting.
+    // The head may have moved on between reading it and encrypting: whoever it brought in gets the key as it is
+    // after this message.
     const named = context && this.#links.get(toHex(context.head));
-    if (audience.sealings.length > 1) return;
-    for (const account of named?.state.members.keys() ?? []) audience.reached.add(account);
+    if (audience.sealings.length > 1 || named === undefined) return;
+    const { members } = named.state;
+    audience.due = new Set([...audience.due].filter((account) => members.has(account)));
+    for (const account of members.keys()) audience.reached.add(account);
   }
 }
 
