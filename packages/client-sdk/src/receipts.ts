@@ -4,10 +4,10 @@
  * Who sends a thousand things learns from the answers no more than who sends one: not when the screen is
  * on, not how quick the network is. ATK-D05.
  */
-import { toHex, type CryptoProvider } from '@qasid/protocol';
+import type { CryptoProvider } from '@qasid/protocol';
 
 import type { Clock, Timer } from './clock.js';
-import { CONTENT_ID_BYTES, encodeContent } from './content/index.js';
+import { receiptRow } from './receipt-row.js';
 import type { Giving } from './sealed/tokens.js';
 import type { ClientStore, RecordChange, RecordRow } from './stores/port.js';
 import { Batch, SPACE } from './timeline/batch.js';
@@ -93,7 +93,7 @@ export class Receipts {
 
   /** Whether there is more for this account. */
   async #send(account: string, rows: readonly RecordRow[]): Promise<boolean> {
-    const { store, clock, crypto, policy } = this.#options;
+    const { store, policy } = this.#options;
     const state = await new Batch(store).conversation(account);
     const contact = await store.loadContact(account);
     // Asked again here: a person may have blocked this account since.
@@ -106,24 +106,8 @@ export class Receipts {
       await this.#commit(changes);
       return left;
     }
-    const id = crypto.randomBytes(CONTENT_ID_BYTES);
     const giving = await this.#options.giving?.(account);
-    const content = encodeContent({
-      id,
-      sentAtMs: clock.now(),
-      body,
-      ...(giving && { delivery: giving.delivery }),
-    });
-    const row = {
-      kind: 'receipt' as const,
-      messageId: toHex(id),
-      account,
-      username: contact.username,
-      content,
-      parts: undefined,
-      held: false,
-      copied: true,
-    };
+    const row = receiptRow(this.#options, contact, body, giving?.delivery);
     const records = giving === undefined ? changes : [...changes, giving.record];
     await store.commit({ extra: { records, outboxAdded: [row] } });
     return left;

@@ -15,9 +15,10 @@ import {
 } from '@qasid/protocol/envelope';
 
 import type { Clock, Timer } from '../clock.js';
-import { CONTENT_ID_BYTES, encodeContent, type DeliveryToken } from '../content/index.js';
+import type { DeliveryToken } from '../content/index.js';
 import { decodeConversation } from '../content/conversation-state.js';
 import { NetworkError } from '../errors.js';
+import { receiptRow } from '../receipt-row.js';
 import type { ClientExtra, ClientStore, RecordChange } from '../stores/port.js';
 import { SPACE, type Batch } from '../timeline/batch.js';
 import {
@@ -255,7 +256,7 @@ export class OwnTokens {
 
   /** Whether somebody was told. */
   async #tellOne(): Promise<boolean> {
-    const { store, clock, crypto } = this.#options;
+    const { store, clock } = this.#options;
     for (const row of await store.loadRecords(SPACE.given)) {
       const account = row.key;
       const giving = await givingTo(store, account, clock.now());
@@ -263,25 +264,9 @@ export class OwnTokens {
       const status = conversation && decodeConversation(conversation.value).settings.status;
       const contact = await store.loadContact(account);
       if (giving === undefined || status !== 'accepted' || contact === undefined) continue;
-      const id = crypto.randomBytes(CONTENT_ID_BYTES);
       // A receipt of nothing: nobody can tell it from the others.
       const body = { kind: 'receipt', delivered: [], read: [], viewed: [] } as const;
-      const content = encodeContent({
-        id,
-        sentAtMs: clock.now(),
-        body,
-        delivery: giving.delivery,
-      });
-      const told = {
-        kind: 'receipt' as const,
-        messageId: toHex(id),
-        account,
-        username: contact.username,
-        content,
-        parts: undefined,
-        held: false,
-        copied: true,
-      };
+      const told = receiptRow(this.#options, contact, body, giving.delivery);
       await store.commit({ extra: { records: [giving.record], outboxAdded: [told] } });
       return true;
     }
