@@ -27,7 +27,8 @@ class Sessions extends lib.SessionStore {
   }
 }
 
-class Identities extends lib.IdentityKeyStore {
+/** One's own key pair, and the first key seen of each name. */
+export class Identities extends lib.IdentityKeyStore {
   readonly pair: lib.IdentityKeyPair = lib.IdentityKeyPair.generate();
   readonly #known = new Map<string, Bytes>();
   async getIdentityKey(): Promise<lib.PrivateKey> {
@@ -47,7 +48,7 @@ class Identities extends lib.IdentityKeyStore {
     const known = this.#known.get(name.name());
     return known === undefined || Buffer.compare(known, key.serialize()) === 0;
   }
-  async getIdentity(): Promise<lib.PublicKey | null> {
+  async getIdentity(_?: lib.ProtocolAddress): Promise<lib.PublicKey | null> {
     return null;
   }
 }

@@ -25,7 +25,8 @@ const GAP = 7;
 const TITLE = 34;
 const COLOURS: readonly string[] = ['#1b6ca8', '#b9b9b9', '#9cc3dd'];
 
-function escapeText(text: string): string {
+/** Text as it stands in a picture. */
+export function escapeText(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
@@ -88,10 +89,20 @@ export function drawChart(
     parts.push(text(16, y, note, ' font-size="11" fill="#555"'));
   }
   const height = y + 18;
+  return svgDocument(heading, WIDTH, height, parts);
+}
+
+/** A picture of some size, in pixels. */
+export function svgDocument(
+  heading: string,
+  width: number,
+  height: number,
+  parts: readonly string[],
+): string {
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#222">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#222">`,
     `<title>${escapeText(heading)}</title>`,
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...parts,
     '</svg>',
     '',

@@ -1,5 +1,6 @@
 /** The sessions of a person without an SDK: libsignal-client's, or none at all. */
 import * as lib from '@signalapp/libsignal-client';
+import { Identities } from '../libsignal.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -40,30 +41,6 @@ class OneSession extends lib.SessionStore {
   }
   async getExistingSessions(): Promise<lib.SessionRecord[]> {
     throw new Error('not used here');
-  }
-}
-
-class Identities extends lib.IdentityKeyStore {
-  readonly pair: lib.IdentityKeyPair = lib.IdentityKeyPair.generate();
-  #known: Bytes | undefined;
-  async getIdentityKey(): Promise<lib.PrivateKey> {
-    return this.pair.privateKey;
-  }
-  override async getIdentityKeyPair(): Promise<lib.IdentityKeyPair> {
-    return this.pair;
-  }
-  async getLocalRegistrationId(): Promise<number> {
-    return 1;
-  }
-  async saveIdentity(_: lib.ProtocolAddress, key: lib.PublicKey): Promise<lib.IdentityChange> {
-    this.#known = key.serialize();
-    return lib.IdentityChange.NewOrUnchanged;
-  }
-  async isTrustedIdentity(_: lib.ProtocolAddress, key: lib.PublicKey): Promise<boolean> {
-    return this.#known === undefined || Buffer.compare(this.#known, key.serialize()) === 0;
-  }
-  async getIdentity(): Promise<lib.PublicKey | null> {
-    return null;
   }
 }
 

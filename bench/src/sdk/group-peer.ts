@@ -3,6 +3,7 @@
  * any disk and any network.
  */
 import * as lib from '@signalapp/libsignal-client';
+import { Identities } from '../libsignal.js';
 import { LibsignalSessions } from './bare-sessions.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -42,26 +43,20 @@ class Sessions extends lib.SessionStore {
   }
 }
 
-class Identities extends lib.IdentityKeyStore {
-  readonly pair: lib.IdentityKeyPair = lib.IdentityKeyPair.generate();
+/** Whom a group has is not in question here. */
+class Members extends Identities {
   readonly known = new Map<string, lib.PublicKey>();
-  async getIdentityKey(): Promise<lib.PrivateKey> {
-    return this.pair.privateKey;
-  }
-  override async getIdentityKeyPair(): Promise<lib.IdentityKeyPair> {
-    return this.pair;
-  }
-  async getLocalRegistrationId(): Promise<number> {
-    return 1;
-  }
-  async saveIdentity(name: lib.ProtocolAddress, key: lib.PublicKey): Promise<lib.IdentityChange> {
+  override async saveIdentity(
+    name: lib.ProtocolAddress,
+    key: lib.PublicKey,
+  ): Promise<lib.IdentityChange> {
     this.known.set(name.name(), key);
     return lib.IdentityChange.NewOrUnchanged;
   }
-  async isTrustedIdentity(): Promise<boolean> {
+  override async isTrustedIdentity(): Promise<boolean> {
     return true;
   }
-  async getIdentity(name: lib.ProtocolAddress): Promise<lib.PublicKey | null> {
+  override async getIdentity(name: lib.ProtocolAddress): Promise<lib.PublicKey | null> {
     return this.known.get(name.name()) ?? null;
   }
 }
@@ -69,7 +64,7 @@ class Identities extends lib.IdentityKeyStore {
 /** One founder of a group of `members` others. */
 export class GroupPeer {
   readonly #self = lib.ProtocolAddress.new(SENDER, 1);
-  readonly #identities = new Identities();
+  readonly #identities = new Members();
   readonly #sessions = new Sessions();
   readonly #keys = new SenderKeys();
   readonly #bundles: readonly Readonly<Record<string, Bytes>>[];

@@ -1,5 +1,7 @@
 /** Lines over a logarithmic scale as SVG, by hand: how something grows. */
 
+import { escapeText, svgDocument } from '../plot.js';
+
 /** What to draw. */
 export interface Lines {
   readonly heading: string;
@@ -26,10 +28,6 @@ const COLOURS: readonly string[] = [
   '#b03060',
   '#777777',
 ];
-
-function escapeText(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
 
 function label(value: number): string {
   if (value >= 1_000_000) return `${value / 1_000_000} M`;
@@ -96,12 +94,5 @@ export function drawLines({ heading, x, y, lines }: Lines): string {
       `<text x="${WIDTH - RIGHT + 46}" y="${legend}">${escapeText(name)}</text>`,
     );
   }
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="12" fill="#222">`,
-    `<title>${escapeText(heading)}</title>`,
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    ...parts,
-    '</svg>',
-    '',
-  ].join('\n');
+  return svgDocument(heading, WIDTH, HEIGHT, parts);
 }

@@ -1,4 +1,5 @@
 /** Texts as people write them, the same in every run: common words are common, rare ones rare. */
+import { SeededRandom } from '../../../packages/client-sdk/dist/testing/random.js';
 
 /** Words there are. */
 const VOCABULARY = 20_000;
@@ -10,13 +11,8 @@ const SYLLABLES =
 
 /** Pseudo-random numbers in [0, 1) from a seed: a history is filled the same way every time. */
 export function dice(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = new SeededRandom(seed);
+  return () => random.next();
 }
 
 /** The word of a rank, 0 being the most common. */

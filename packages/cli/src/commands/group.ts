@@ -2,7 +2,7 @@
  * `qasid group …`: groups, and who is in them. Changes are made while connected, because the members agree on their
  * order with the relay's help; messages need no connection.
  */
-import type { GroupMember, QasidClient } from '@qasid/client-sdk';
+import type { Group, GroupMember, QasidClient } from '@qasid/client-sdk';
 
 import { requireConnected, untilStopped, withClient, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
@@ -69,8 +69,7 @@ export async function groupAdd(
   named: string,
   who: readonly string[],
 ): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     await group.add(...who);
     const { title, size } = await group.details();
     return `${quotedTitle(title)} has ${counted(size)}`;
@@ -83,8 +82,7 @@ export async function groupRemove(
   named: string,
   who: readonly string[],
 ): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     const before = (await group.details()).size;
     await group.remove(...who);
     const { title, size } = await group.details();
@@ -103,8 +101,7 @@ export async function groupRole(
   if (role !== 'admin' && role !== 'member') {
     throw new CliError(EXIT.usage, 'a role is admin or member');
   }
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     await group.setRole(who, role);
     return `${who} is ${role} of ${quotedTitle((await group.details()).title)}`;
   });
@@ -116,8 +113,7 @@ export async function groupTitle(
   named: string,
   title: string,
 ): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     await group.setTitle(title);
     return `the group is called ${quotedTitle(title)}`;
   });
@@ -125,8 +121,7 @@ export async function groupTitle(
 
 /** Go. */
 export async function groupLeave(context: Context, named: string): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     const { title } = await group.details();
     await group.leave();
     return `you left ${quotedTitle(title)}`;
@@ -139,8 +134,7 @@ export async function groupLink(
   named: string,
   options: { readonly approve?: boolean; readonly uses?: number; readonly end?: boolean },
 ): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     if (options.end === true) {
       await group.endLink();
       return 'the link leads nowhere now';
@@ -186,8 +180,7 @@ export async function groupApprove(
   named: string,
   account: string,
 ): Promise<ExitCode> {
-  return changing(context, async (client) => {
-    const group = await groupNamed(client, named);
+  return changingGroup(context, named, async (group) => {
     await group.approve(account);
     const { title, size } = await group.details();
     return `${quotedTitle(title)} has ${counted(size)}`;
@@ -210,6 +203,15 @@ async function changing(
     }
     return EXIT.done;
   });
+}
+
+/** `changing`, of a group that has a name here. */
+async function changingGroup(
+  context: Context,
+  named: string,
+  change: (group: Group) => Promise<string>,
+): Promise<ExitCode> {
+  return changing(context, async (client) => change(await groupNamed(client, named)));
 }
 
 /** Admins first. */
