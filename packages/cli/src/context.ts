@@ -121,3 +121,10 @@ export async function openClient(
     ...(passphrase === undefined ? {} : { passphrase }),
   });
 }
+
+/** Resolves after a while; keeps no process alive. */
+export function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(undefined), ms).unref();
+  });
+}

@@ -93,9 +93,8 @@ export function addGroupCommands(
     });
   group
     .command('join')
-    .description('ask to join by a link')
-    .argument('<link>', 'qasid-group:…')
-    .action(async (link: string) => finish(await (await load()).groupJoin(context(), link)));
+    .description('ask to join by a link: a line of stdin, qasid-group:…')
+    .action(async () => finish(await (await load()).groupJoin(context())));
   group
     .command('approve')
     .description('let somebody in who asked')

@@ -4,13 +4,12 @@
  *
  * The digits and the code are lines of stdin, so that scripts can do what people do.
  */
-import { createInterface, type Interface } from 'node:readline';
-
 import { relayOfLink, type QasidClient } from '@qasid/client-sdk';
 
-import { requireConnected, untilStopped, withClient, type Context } from '../context.js';
+import { pause, requireConnected, untilStopped, withClient, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { inertLine } from '../inert.js';
+import { Lines } from '../lines.js';
 import { STDOUT, writeFully } from '../output.js';
 import { readSettings, writeSettings } from '../profile.js';
 import { newPassphrase } from './register.js';
@@ -138,36 +137,12 @@ async function checkDigits(context: Context, digits: string, lines: Lines): Prom
   ]);
 }
 
-/** Lines of stdin, one at a time. */
-class Lines {
-  readonly #lines: Interface = createInterface({ input: process.stdin });
-  readonly #iterator = this.#lines[Symbol.asyncIterator]();
-
-  /** @throws CliError `usage` at the end of stdin. */
-  async next(what: string): Promise<string> {
-    const { value, done } = await this.#iterator.next();
-    if (done === true) throw new CliError(EXIT.usage, `stdin ended before the ${what}`);
-    return value;
-  }
-
-  close(): void {
-    this.#lines.close();
-    process.stdin.unref();
-  }
-}
-
 /** Resolves when what belongs to the new device is there. */
 function whenTransferred(client: QasidClient): Promise<void> {
   return new Promise((resolve) => {
     client.on('transfer', ({ done }) => {
       if (done) resolve();
     });
-  });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms).unref();
   });
 }
 

@@ -4,10 +4,11 @@
  */
 import type { Group, GroupMember, QasidClient } from '@qasid/client-sdk';
 
-import { requireConnected, untilStopped, withClient, type Context } from '../context.js';
+import { pause, requireConnected, untilStopped, withClient, type Context } from '../context.js';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.js';
 import { groupNamed, groupsOf, quotedTitle, shortId } from '../groups.js';
 import { inertJson, inertLine } from '../inert.js';
+import { Lines } from '../lines.js';
 
 /** Make a group. Prints its id. */
 export async function groupCreate(
@@ -150,11 +151,14 @@ export async function groupLink(
   });
 }
 
-/** Ask to be let in. */
-export async function groupJoin(context: Context, link: string): Promise<ExitCode> {
+/** Ask to be let in. The link lets in whoever has it: a line of stdin, never an argument, which others can see. */
+export async function groupJoin(context: Context): Promise<ExitCode> {
+  if (process.stdin.isTTY) context.output.note('paste the link, then Enter');
+  const lines = new Lines();
+  const link = await lines.next('link').finally(() => lines.close());
   return withClient(context, async (client) => {
     await requireConnected(context, client);
-    const { joined } = await client.joinGroup(link);
+    const { joined } = await client.joinGroup(link.trim());
     const group = await untilStopped(
       context.stop,
       Promise.race([joined, pause(context.timeoutMs)]),
@@ -226,10 +230,4 @@ function nameOf({ username, account }: GroupMember): string {
 
 function counted(members: number): string {
   return members === 1 ? '1 member' : `${members} members`;
-}
-
-function pause(ms: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve(undefined), ms).unref();
-  });
 }

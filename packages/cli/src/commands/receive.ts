@@ -54,6 +54,11 @@ async function fetchOnce(context: Context, client: QasidClient, shown: Shown): P
   });
   await showStored(context, client, shown);
   await groupsTold();
+  // What was kept, and what answers to what came: a welcome to somebody who asked to join a group.
+  if (client.status === 'open') {
+    const flushed = client.flush({ timeoutMs: context.timeoutMs });
+    await untilStopped(context.stop, flushed).catch(() => undefined);
+  }
   if (problem !== undefined && client.status !== 'open') {
     const seconds = context.timeoutMs / 1_000;
     throw new CliError(
