@@ -146,7 +146,7 @@ export const MUTANTS = [
     'if (false)',
     attacks,
   ],
-  ['E11', '*', 'if (!isMember && !wasMember)', 'if (false)', attacks],
+  ['E11', '*', 'if (!isMember && !wasMember(chain, account))', 'if (false)', attacks],
   // Trust.
   [
     'F05',
