@@ -180,7 +180,7 @@ t.test('a media path that does not open ends the call on both sides', async (t) 
 });
 
 t.test(
-  'both call each other: the lower id goes on, once, on the devices that called',
+  'ATK-M01 both call each other: the lower id goes on, once, on the devices that called, with what each agreed to',
   async (t) => {
     const world = new World('ann.1', 'ann.2', 'ben.1', 'ben.2');
     world.atOnce(['ann.1', call('ben', FIRST, AUDIO)], ['ben.1', call('ann', SECOND, BOTH)]);
@@ -190,6 +190,9 @@ t.test(
     t.match(ben, { kind: 'connecting', callId: FIRST, role: 'callee', media: BOTH });
     for (const other of ['ann.2', 'ben.2']) t.equal(world.state(other).active.kind, 'idle', other);
     t.notOk(world.told.get('ben.1')?.includes('ring'), 'nobody is asked twice');
+    const careful = new World('ann.1', 'ben.1');
+    careful.atOnce(['ann.1', call('ben', FIRST, BOTH)], ['ben.1', call('ann', SECOND, AUDIO)]);
+    t.match(careful.state('ben.1').active, { kind: 'connecting', callId: FIRST, media: AUDIO });
   },
 );
 
